@@ -1,0 +1,55 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Arrows point one way: models know no kernels, foresight knows no runtime; only training and the
+// command line see everything. `docs/architecture.md` explains each target.
+let package = Package(
+  name: "Apus",
+  products: [
+    .library(name: "Apus", targets: ["Apus"]),
+    .executable(name: "apus", targets: ["apus-cli"]),
+  ],
+  targets: [
+    // C libraries of the distribution, and our C.
+    .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
+    .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+    .target(name: "CApusKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
+    .target(name: "CApusMatrix", dependencies: ["COneDNN"], linkerSettings: [.linkedLibrary("dnnl")]),
+
+    // The step program and what reads it.
+    .target(name: "ApusCore"),
+    .target(name: "ApusReference", dependencies: ["ApusCore"]),
+    .target(name: "ApusProgram", dependencies: ["ApusCore"]),
+    .target(name: "ApusModels", dependencies: ["ApusCore", "ApusProgram"]),
+    .target(name: "ApusForesight", dependencies: ["ApusCore", "ApusProgram", "ApusModels"]),
+    .target(name: "ApusRuntime", dependencies: ["ApusCore", "ApusProgram", "ApusReference", "CApusKernels", "CApusMatrix"]),
+
+    // What surrounds a step.
+    .target(name: "ApusConfiguration", dependencies: ["ApusCore", "ApusModels", "CYAML"]),
+    .target(name: "ApusData", dependencies: ["ApusCore", "CPCRE2"]),
+    .target(name: "ApusCheckpoint", dependencies: ["ApusCore", "ApusModels"]),
+    .target(name: "ApusReport", dependencies: ["ApusCore"]),
+    .target(
+      name: "ApusTraining",
+      dependencies: [
+        "ApusCore", "ApusProgram", "ApusModels", "ApusForesight", "ApusRuntime", "ApusConfiguration",
+        "ApusData", "ApusCheckpoint", "ApusReport",
+      ]),
+    .target(name: "Apus", dependencies: ["ApusTraining"]),
+    .executableTarget(name: "apus-cli", dependencies: ["Apus", "ApusTraining"]),
+
+    .testTarget(name: "ApusCoreTests", dependencies: ["ApusCore"]),
+    .testTarget(name: "ApusProgramTests", dependencies: ["ApusProgram", "ApusModels"]),
+    .testTarget(name: "ApusKernelTests", dependencies: ["ApusReference", "CApusKernels", "CApusMatrix"]),
+    .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels"]),
+    .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration"]),
+    .testTarget(name: "ApusDataTests", dependencies: ["ApusData"]),
+    .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"]),
+    .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),
+    .testTarget(name: "ApusForesightTests", dependencies: ["ApusForesight"]),
+    .testTarget(name: "ApusTrainingTests", dependencies: ["ApusTraining", "Apus"]),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .gnu11
+)

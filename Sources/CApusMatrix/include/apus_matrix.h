@@ -1,0 +1,32 @@
+// Matrix products through oneDNN's C API, 2.x and 3.x.
+//
+// A product is made once for its shapes (a "primitive", cached by the caller) and run many times.
+// Row-major matrices with a row stride in elements. oneDNN runs on libgomp's threads.
+#ifndef APUS_MATRIX_H
+#define APUS_MATRIX_H
+#include <stdint.h>
+
+typedef struct apus_product apus_product;
+
+// C (M x N) = alpha-free product op(A) (M x K) * op(B) (K x N) [+ bias (N)] [+ C].
+typedef struct {
+  int64_t m, n, k;
+  int64_t a_stride, b_stride, c_stride;  // elements between rows as stored
+  int32_t transpose_a;                   // A is stored K x M
+  int32_t transpose_b;                   // B is stored N x K
+  int32_t accumulate;                    // add to what C holds
+  int32_t has_bias;                      // a row of N numbers is added to every row of C
+} apus_product_shape;
+
+// Returns NULL on failure and writes one line to `message` (capacity bytes).
+apus_product *apus_product_create(const apus_product_shape *shape, char *message, int64_t capacity);
+// Bytes of scratch memory that `apus_product_run` needs; the caller passes them in (user-managed scratchpad).
+int64_t apus_product_scratch_bytes(const apus_product *product);
+// Returns 0, or oneDNN's status. `bias` may be NULL when has_bias is 0; `scratch` when no bytes are needed.
+int apus_product_run(
+    apus_product *product, const float *a, const float *b, float *c, const float *bias, void *scratch);
+void apus_product_destroy(apus_product *product);
+// "2.6.3" and the instruction set that oneDNN picked, e.g. "avx2".
+const char *apus_matrix_library_version(void);
+const char *apus_matrix_library_isa(void);
+#endif
