@@ -1,0 +1,72 @@
+import ApusProgram
+
+/// A decoder-only language model, written forward only: the step's other half follows from the operations'
+/// gradient rules. Models know no kernels, no memory and no device.
+package protocol LanguageModel {
+  var configuration: ModelConfiguration { get }
+  /// The parameters, one unit for the embeddings, one a layer, one for what follows the layers.
+  var units: [ParameterUnit] { get }
+  /// The matrix `[V, D]` that turns hidden states into logits; the token table where tied.
+  var head: Tensor { get }
+  /// Constant tables that the model reads.
+  var tables: [StepProgram.TableTensor] { get }
+  /// Hidden states `[T, D]`, after the last norm, of `tokens` (`[1, T]` int32).
+  func hiddenStates(_ tokens: Tensor, _ context: SequenceContext, in step: inout StepRecorder) -> Tensor
+}
+
+extension LanguageModel {
+  package var tables: [StepProgram.TableTensor] { [] }
+}
+
+extension ModelConfiguration {
+  package var heads: HeadShape {
+    HeadShape(headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize)
+  }
+
+  /// Declares the model's parameters in `step`, with gradients and optimizer states when `training`.
+  package func declare(in step: inout StepRecorder, training: Bool) -> any LanguageModel {
+    switch family {
+    case .gpt2: GPT2(self, training: training, in: &step)
+    case .llama: Llama(self, training: training, in: &step)
+    }
+  }
+}
+
+/// How the rows of a segment are related: whole sequences side by side, or the continuation of one sequence
+/// whose earlier keys and values lie in caches.
+package enum SequenceContext {
+  case sequences(length: Int)
+  case cached(start: Tensor, caches: [KeyValueCache])
+
+  package struct KeyValueCache {
+    package var keys: Tensor
+    package var values: Tensor
+  }
+
+  /// Rows after which positions start again; `rows` where they never do.
+  func sequenceLength(rows: Int) -> Int {
+    switch self {
+    case .sequences(let length): length
+    case .cached: rows
+    }
+  }
+
+  /// Position of the first row, where it is not zero.
+  var start: Tensor? {
+    switch self {
+    case .sequences: nil
+    case .cached(let start, _): start
+    }
+  }
+
+  /// Attention of layer `layer` over `qkv` (`[T, width]`).
+  func attend(_ qkv: Tensor, _ heads: HeadShape, layer: Int, in step: inout StepRecorder) -> Tensor {
+    switch self {
+    case .sequences(let length):
+      step.attention(qkv, heads: heads, sequenceLength: length)
+    case .cached(let start, let caches):
+      step.cachedAttention(
+        qkv, heads: heads, start: start, keyCache: caches[layer].keys, valueCache: caches[layer].values)
+    }
+  }
+}

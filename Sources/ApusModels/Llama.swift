@@ -1,0 +1,105 @@
+import ApusProgram
+
+// Shapes: T tokens, D hidden size, F intermediate size, V vocabulary, P positions.
+
+/// Llama: pre-norm blocks with RMS norm, rotary positions, grouped-query attention and SwiGLU, no biases.
+///
+/// Sources: Touvron et al. 2023; Grattafiori et al. 2024, section 3.2. Queries, keys and values come from
+/// one matrix, gate and up from another; published files hold their row ranges under separate names.
+package struct Llama: LanguageModel {
+  package let configuration: ModelConfiguration
+  package private(set) var units: [ParameterUnit] = []
+  package let head: Tensor
+
+  private let tokenTable: Tensor  // [V, D]
+  private let cosines, sines: Tensor  // [P, headSize / 2]
+  private let blocks: [Block]
+  private let finalNorm: Tensor
+
+  private struct Block {
+    let attentionNorm, feedForwardNorm: Tensor  // [1, D]
+    let queryKeyValue, attentionOut: Tensor  // [width, D], [D, queryWidth]
+    let gateUp, down: Tensor  // [2F, D], [D, F]
+  }
+
+  init(_ c: ModelConfiguration, training: Bool, in step: inout StepRecorder) {
+    configuration = c
+    let residual = Initializer.normal(deviation: 0.02 / (2 * Double(c.layerCount)).squareRoot())
+    let plain = Initializer.normal(deviation: 0.02)
+    let (d, f, heads) = (c.hiddenSize, c.intermediateSize, c.heads)
+    tokenTable = step.unit("embeddings", training: training, into: &units) { unit in
+      unit.declare("model.embed_tokens.weight", c.vocabularySize, d, plain)
+    }
+    var blocks: [Block] = []
+    for layer in 0..<c.layerCount {
+      let block = step.unit("layer \(layer)", training: training, into: &units) { unit in
+        let name = "model.layers.\(layer)"
+        return Block(
+          attentionNorm: unit.vector("\(name).input_layernorm.weight", d, .ones),
+          feedForwardNorm: unit.vector("\(name).post_attention_layernorm.weight", d, .ones),
+          queryKeyValue: unit.declare(
+            "\(name).self_attn.qkv_proj.weight", heads.width, d, plain,
+            parts: [
+              ("\(name).self_attn.q_proj.weight", heads.queryWidth),
+              ("\(name).self_attn.k_proj.weight", heads.keyWidth),
+              ("\(name).self_attn.v_proj.weight", heads.keyWidth),
+            ]),
+          attentionOut: unit.declare("\(name).self_attn.o_proj.weight", d, heads.queryWidth, residual),
+          gateUp: unit.declare(
+            "\(name).mlp.gate_up_proj.weight", 2 * f, d, plain,
+            parts: [("\(name).mlp.gate_proj.weight", f), ("\(name).mlp.up_proj.weight", f)]),
+          down: unit.declare("\(name).mlp.down_proj.weight", d, f, residual))
+      }
+      blocks.append(block)
+    }
+    self.blocks = blocks
+    let ending = step.unit("final norm and head", training: training, into: &units) { unit in
+      (
+        norm: unit.vector("model.norm.weight", d, .ones),
+        head: c.tiedEmbeddings ? nil : unit.declare("lm_head.weight", c.vocabularySize, d, plain)
+      )
+    }
+    finalNorm = ending.norm
+    head = ending.head ?? tokenTable
+    let table = Signature(c.maximumSequenceLength, c.headSize / 2)
+    cosines = step.tensor("rotary cosines", .input, table)
+    sines = step.tensor("rotary sines", .input, table)
+  }
+
+  /// The rotary tables that the runtime fills.
+  package var tables: [StepProgram.TableTensor] {
+    let frequencies = RotaryFrequencies.values(of: configuration)
+    return [
+      .init(tensor: cosines, content: .rotary(sine: false, frequencies: frequencies)),
+      .init(tensor: sines, content: .rotary(sine: true, frequencies: frequencies)),
+    ]
+  }
+
+  package func hiddenStates(
+    _ tokens: Tensor, _ context: SequenceContext, in step: inout StepRecorder
+  ) -> Tensor {
+    let heads = configuration.heads
+    step.label = "embeddings"
+    var x_TD = step.embedding(tokens, tokenTable)
+    for (layer, block) in blocks.enumerated() {
+      step.label = "layer \(layer) attention"
+      let qkv = step.rotary(
+        step.linear(norm(x_TD, block.attentionNorm, &step), block.queryKeyValue, layout: .outputMajor),
+        cosines: cosines, sines: sines, headCount: heads.headCount + heads.keyValueHeadCount,
+        headSize: heads.headSize, sequenceLength: context.sequenceLength(rows: tokens.count),
+        start: context.start)
+      let mixed = context.attend(qkv, heads, layer: layer, in: &step)
+      x_TD = step.add(x_TD, step.linear(mixed, block.attentionOut, layout: .outputMajor))
+      step.label = "layer \(layer) feed-forward"
+      let gateUp = step.linear(
+        norm(x_TD, block.feedForwardNorm, &step), block.gateUp, layout: .outputMajor)
+      x_TD = step.add(x_TD, step.linear(step.swiglu(gateUp), block.down, layout: .outputMajor))
+    }
+    step.label = "final norm"
+    return norm(x_TD, finalNorm, &step)
+  }
+
+  private func norm(_ x: Tensor, _ weight: Tensor, _ step: inout StepRecorder) -> Tensor {
+    step.rmsNorm(x, weight: weight, epsilon: configuration.normEpsilon)
+  }
+}

@@ -1,0 +1,123 @@
+import ApusCore
+
+/// Reverse-mode differentiation of a recorded forward segment.
+///
+/// Walks the instructions backwards and lets each operation's rule emit the instructions that carry the
+/// gradients on. A gradient that goes unchanged to several readers is shared with a count: the last holder
+/// may accumulate in place, the others copy. In a residual block that leaves no copy and no addition.
+package struct GradientPass {
+  private var recorder: StepRecorder
+  private let parameters: [Int: ParameterUnit]
+  private let loss: Tensor
+
+  /// Gradients of activations by the activation; several may share one tensor.
+  private var gradients: [Tensor: Tensor] = [:]
+  /// How many entries of `gradients` name a tensor.
+  private var holders: [Tensor: Int] = [:]
+  /// Parameters that already received a contribution.
+  private var contributed: Set<Tensor> = []
+  private var forwardIsReplaced = false
+
+  /// Differentiates `forward`, whose last instruction yields the loss. Returns what is left of the forward
+  /// segment, and the backward segment. `loss` receives the weighted sum of losses.
+  package static func differentiate(
+    _ forward: [Instruction], units: [ParameterUnit], loss: Tensor, in recorder: inout StepRecorder
+  ) -> (forward: [Instruction], backward: [Instruction]) {
+    require(recorder.instructions.isEmpty, "gradient pass: the recorder still holds instructions")
+    var pass = GradientPass(
+      recorder: recorder,
+      parameters: Dictionary(uniqueKeysWithValues: units.map { ($0.weights.storage, $0) }), loss: loss)
+    var kept: [Instruction] = []
+    for (index, call) in forward.enumerated().reversed() {
+      let isLoss = index == forward.count - 1
+      pass.forwardIsReplaced = false
+      if isLoss || call.outputs.contains(where: { pass.gradients[$0.tensor] != nil }) {
+        pass.recorder.label = call.label
+        guard let operation = call.op.operation as? any ForwardOperation else {
+          require(false, "\(call.op.name) has no gradient")
+          continue
+        }
+        operation.differentiate(&pass, call)
+        for output in call.outputs { pass.release(output.tensor) }
+      }
+      if !pass.forwardIsReplaced { kept.append(call) }
+    }
+    recorder = pass.recorder
+    return (kept.reversed(), recorder.takeInstructions())
+  }
+
+  // MARK: What a rule uses
+
+  /// The gradient of output `index` of `call`.
+  package func gradient(_ call: Instruction, _ index: Int) -> Tensor {
+    guard let gradient = gradients[call.outputs[index].tensor] else {
+      require(false, "\(call.label) \(call.op.name): no gradient for output \(index)")
+      return call.outputs[index].tensor
+    }
+    return gradient
+  }
+
+  /// Where a rule writes the gradient of `input`: overwriting at the first contribution, adding later.
+  package mutating func destination(_ input: Tensor) -> Destination {
+    if let unit = parameters[input.storage] {
+      let first = contributed.insert(input).inserted
+      return Destination(unit.gradient(of: input), first ? .accumulateAfterFirstMicrobatch : .accumulate)
+    }
+    guard let present = gradients[input] else { return firstDestination(input) }
+    if holders[present]! > 1 {
+      let own = newGradient(of: input)
+      recorder.emit(Copy(), [present], to: [Destination(own)])
+      release(input)
+      hold(own, for: input)
+      return Destination(own, .accumulate)
+    }
+    return Destination(present, .accumulate)
+  }
+
+  /// Where a rule that cannot accumulate writes the gradient of `input`: it must be the only reader.
+  package mutating func firstDestination(_ input: Tensor) -> Destination {
+    require(gradients[input] == nil, "\(recorder.label): the gradient of a value with several readers")
+    let gradient = newGradient(of: input)
+    hold(gradient, for: input)
+    return Destination(gradient)
+  }
+
+  /// Hands `gradient` to `input` unchanged.
+  package mutating func pass(_ gradient: Tensor, to input: Tensor) {
+    guard gradients[input] != nil else { return hold(gradient, for: input) }
+    recorder.emit(Copy(), [gradient], to: [destination(input)])
+  }
+
+  /// Memory that a rule's instruction needs beside its results.
+  package mutating func temporary(_ name: String, _ signature: Signature) -> Tensor {
+    recorder.tensor("\(recorder.label) \(name)", .activation, signature)
+  }
+
+  /// The micro-batch's weighted loss, added up over micro-batches.
+  package func lossDestination() -> Destination {
+    Destination(loss, .accumulateAfterFirstMicrobatch)
+  }
+
+  /// Takes the differentiated instruction out of the forward segment: the rule's own does its work.
+  package mutating func replaceForward() { forwardIsReplaced = true }
+
+  package mutating func emit(_ operation: some Operation, _ inputs: [Tensor], to outputs: [Destination]) {
+    recorder.emit(operation, inputs, to: outputs)
+  }
+
+  // MARK: Sharing
+
+  private mutating func newGradient(of input: Tensor) -> Tensor {
+    recorder.tensor("gradient of \(recorder.storages[input.storage].name)", .activation, Signature(like: input))
+  }
+
+  private mutating func hold(_ gradient: Tensor, for input: Tensor) {
+    gradients[input] = gradient
+    holders[gradient, default: 0] += 1
+  }
+
+  private mutating func release(_ value: Tensor) {
+    guard let gradient = gradients.removeValue(forKey: value) else { return }
+    holders[gradient]! -= 1
+  }
+}

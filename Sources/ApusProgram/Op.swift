@@ -1,0 +1,72 @@
+/// The closed list of operations. Backends and passes switch over it without a default, so that adding an
+/// operation fails to compile in every reader that does not know it.
+package enum Op: Hashable, Sendable {
+  // Recorded by models.
+  case embedding(Embedding)
+  case positions(Positions)
+  case layerNorm(LayerNorm)
+  case rmsNorm(RMSNorm)
+  case linear(Linear)
+  case gelu(GELU)
+  case swiglu(SwiGLU)
+  case rotary(Rotary)
+  case attention(Attention)
+  case cachedAttention(CachedAttention)
+  case add(Add)
+  case headLoss(HeadLoss)
+  // Emitted by gradient rules.
+  case embeddingGradient(EmbeddingGradient)
+  case positionsGradient(PositionsGradient)
+  case layerNormGradient(LayerNormGradient)
+  case layerNormWeightGradient(LayerNormWeightGradient)
+  case rmsNormGradient(RMSNormGradient)
+  case rmsNormWeightGradient(RMSNormWeightGradient)
+  case product(Product)
+  case columnSum(ColumnSum)
+  case geluGradient(GELUGradient)
+  case swigluGradient(SwiGLUGradient)
+  case attentionGradient(AttentionGradient)
+  case headLossGradient(HeadLossGradient)
+  case copy(Copy)
+  // Recorded by the optimizer.
+  case sumOfSquares(SumOfSquares)
+  case clip(Clip)
+  case adamW(AdamW)
+
+  /// The payload.
+  package var operation: any Operation {
+    switch self {
+    case .embedding(let o): o
+    case .positions(let o): o
+    case .layerNorm(let o): o
+    case .rmsNorm(let o): o
+    case .linear(let o): o
+    case .gelu(let o): o
+    case .swiglu(let o): o
+    case .rotary(let o): o
+    case .attention(let o): o
+    case .cachedAttention(let o): o
+    case .add(let o): o
+    case .headLoss(let o): o
+    case .embeddingGradient(let o): o
+    case .positionsGradient(let o): o
+    case .layerNormGradient(let o): o
+    case .layerNormWeightGradient(let o): o
+    case .rmsNormGradient(let o): o
+    case .rmsNormWeightGradient(let o): o
+    case .product(let o): o
+    case .columnSum(let o): o
+    case .geluGradient(let o): o
+    case .swigluGradient(let o): o
+    case .attentionGradient(let o): o
+    case .headLossGradient(let o): o
+    case .copy(let o): o
+    case .sumOfSquares(let o): o
+    case .clip(let o): o
+    case .adamW(let o): o
+    }
+  }
+
+  /// Name in traces and tables.
+  package var name: String { type(of: operation).name }
+}

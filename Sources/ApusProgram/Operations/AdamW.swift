@@ -1,0 +1,44 @@
+import ApusCore
+
+/// Sum of squares of all inputs, in double precision and a fixed order. Output: `[1, 1]` float64.
+package struct SumOfSquares: Operation {
+  package static let name = "sum of squares"
+  package var op: Op { .sumOfSquares(self) }
+}
+
+/// Global norm and the factor that clips it (Pascanu et al. 2013):
+/// `norm = sqrt(sum)`, `coefficient = min(1, maximum / (norm + 1e-6))`; maximum 0 = no clipping.
+///
+/// Input: sum of squares `[1, 1]` float64. Outputs: norm `[1, 1]`, coefficient `[1, 1]`.
+package struct Clip: Operation {
+  package static let name = "clip"
+  package var op: Op { .clip(self) }
+  package var maximumNorm: Double
+}
+
+/// A stretch of a unit's flat buffer that the optimizer treats alike.
+package struct UpdateRange: Hashable, Sendable {
+  package var offset: Int
+  package var count: Int
+  /// Whether weight decay applies.
+  package var decays: Bool
+}
+
+/// AdamW with decoupled weight decay (Loshchilov and Hutter 2019), one pass over a unit's flat buffers:
+///
+///     g = gradient * clip coefficient
+///     m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2
+///     p = p - lr decay p - lr (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon)
+///
+/// Inputs: gradient, clip coefficient `[1, 1]`, control (learning rate and bias corrections).
+/// Outputs: parameters, first moment, second moment, each read and written: 28 bytes a parameter.
+package struct AdamW: Operation {
+  package static let name = "adamw"
+  package var op: Op { .adamW(self) }
+
+  package var beta1: Double
+  package var beta2: Double
+  package var epsilon: Double
+  package var weightDecay: Double
+  package var ranges: [UpdateRange]
+}

@@ -1,0 +1,42 @@
+import ApusCore
+
+/// Rows of a table picked by token id: `out[t] = table[ids[t]]`.
+///
+/// Inputs: ids `[1, T]` int32, table `[V, D]`. Output: `[T, D]`. FLOPs: none. Bytes: the picked rows twice.
+package struct Embedding: ForwardOperation {
+  package static let name = "embedding"
+  package var op: Op { .embedding(self) }
+
+  package func results(_ inputs: [Tensor]) -> [Signature] {
+    require(inputs[0].type == .int32, "embedding: ids are \(inputs[0].type), not int32")
+    return [Signature(inputs[0].count, inputs[1].columns, inputs[1].type)]
+  }
+
+  package func cost(_ inputs: [Tensor], _ outputs: [Destination]) -> Cost {
+    Cost(flops: 0, bytes: inputs[0].byteCount + 2 * outputs[0].tensor.byteCount)
+  }
+
+  package func differentiate(_ pass: inout GradientPass, _ call: Instruction) {
+    let table = call.inputs[1]
+    pass.emit(
+      EmbeddingGradient(), [call.inputs[0], pass.gradient(call, 0)], to: [pass.destination(table)])
+  }
+}
+
+/// `dtable[ids[t]] += dout[t]`; overwriting starts from zeros.
+package struct EmbeddingGradient: Operation {
+  package static let name = "embedding gradient"
+  package var op: Op { .embeddingGradient(self) }
+
+  package func cost(_ inputs: [Tensor], _ outputs: [Destination]) -> Cost {
+    let zeroing = outputs[0].mode == .accumulate ? 0 : outputs[0].tensor.byteCount
+    return Cost(flops: 0, bytes: inputs[0].byteCount + 3 * inputs[1].byteCount + zeroing)
+  }
+}
+
+extension StepRecorder {
+  /// Looks up `ids` (`[1, T]`) in `table` (`[V, D]`); gives `[T, D]`.
+  package mutating func embedding(_ ids: Tensor, _ table: Tensor) -> Tensor {
+    record(Embedding(), [ids, table])[0]
+  }
+}

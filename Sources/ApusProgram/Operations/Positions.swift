@@ -1,0 +1,51 @@
+import ApusCore
+
+/// Learned positions: `out[t] = x[t] + table[start + t mod S]` (Radford et al. 2019).
+///
+/// Inputs: x `[T, D]`, table `[P, D]`, and while generating the start position (`[1, 1]` int32; absent = 0).
+/// Output: `[T, D]`, may lie on x.
+package struct Positions: ForwardOperation {
+  package static let name = "positions"
+  package var op: Op { .positions(self) }
+  package var inPlace: [InPlacePermission] { [InPlacePermission(output: 0, input: 0)] }
+
+  /// S; rows of a micro-batch are whole sequences of this length.
+  package var sequenceLength: Int
+
+  package func results(_ inputs: [Tensor]) -> [Signature] {
+    require(
+      inputs[0].columns == inputs[1].columns,
+      "positions: x has \(inputs[0].columns) columns, the table \(inputs[1].columns)")
+    require(
+      sequenceLength <= inputs[1].rows,
+      "positions: sequence of \(sequenceLength), but the table has \(inputs[1].rows) rows")
+    return [Signature(like: inputs[0])]
+  }
+
+  package func cost(_ inputs: [Tensor], _ outputs: [Destination]) -> Cost {
+    Cost(flops: 0, bytes: 3 * inputs[0].byteCount)
+  }
+
+  package func differentiate(_ pass: inout GradientPass, _ call: Instruction) {
+    let gradient = pass.gradient(call, 0)
+    pass.emit(
+      PositionsGradient(sequenceLength: sequenceLength), [gradient], to: [pass.destination(call.inputs[1])])
+    pass.pass(gradient, to: call.inputs[0])
+  }
+}
+
+/// `dtable[p] (+)= sum of dout[t] over t mod S = p`; rows from S on become zero when overwriting.
+package struct PositionsGradient: Operation {
+  package static let name = "positions gradient"
+  package var op: Op { .positionsGradient(self) }
+  package var sequenceLength: Int
+}
+
+extension StepRecorder {
+  /// Adds learned positions to `x` (`[T, D]`).
+  package mutating func positions(
+    _ x: Tensor, _ table: Tensor, sequenceLength: Int, start: Tensor? = nil
+  ) -> Tensor {
+    record(Positions(sequenceLength: sequenceLength), [x, table] + (start.map { [$0] } ?? []))[0]
+  }
+}

@@ -1,0 +1,70 @@
+import ApusCore
+
+/// Collects the parameters of one unit before its buffer exists.
+///
+/// Declaring gives a tensor inside the unit's storage at once; `finish` fixes the storage's size.
+package struct UnitDeclaration {
+  private let name: String
+  private let storage: Int
+  private var parameters: [Parameter] = []
+  private var count = 0
+
+  /// Elements to which parameters are aligned inside their unit: 64 bytes of float32.
+  package static let alignment = 16
+
+  fileprivate init(name: String, storage: Int) {
+    self.name = name
+    self.storage = storage
+  }
+
+  /// Declares a parameter of `[rows, columns]` made of `parts` below each other; one unnamed part by default.
+  package mutating func declare(
+    _ name: String, _ rows: Int, _ columns: Int, _ initializer: Initializer, isMatrix: Bool = true,
+    parts: [(name: String, rows: Int)]? = nil
+  ) -> Tensor {
+    let tensor = Tensor(storage: storage, type: .float32, offset: count, rows: rows, columns: columns)
+    var row = 0
+    var exchange: [ExchangePart] = []
+    for part in parts ?? [(name, rows)] {
+      exchange.append(
+        ExchangePart(name: part.name, shape: isMatrix ? [part.rows, columns] : [columns], row: row))
+      row += part.rows
+    }
+    require(row == rows, "\(name): parts have \(row) rows, the parameter \(rows)")
+    parameters.append(
+      Parameter(name: name, tensor: tensor, initializer: initializer, isMatrix: isMatrix, parts: exchange))
+    count += (tensor.count + Self.alignment - 1) / Self.alignment * Self.alignment
+    return tensor
+  }
+
+  /// Declares a vector of `count` numbers.
+  package mutating func vector(_ name: String, _ count: Int, _ initializer: Initializer) -> Tensor {
+    declare(name, 1, count, initializer, isMatrix: false)
+  }
+
+  fileprivate func unit(in recorder: inout StepRecorder, training: Bool) -> ParameterUnit {
+    let flat = recorder.resize(storage, name: name, count: count)
+    func buffer(_ suffix: String, _ role: Role, _ recorder: inout StepRecorder) -> Tensor? {
+      training ? recorder.tensor("\(name) \(suffix)", role, Signature(1, count)) : nil
+    }
+    return ParameterUnit(
+      name: name, parameters: parameters, weights: flat,
+      gradients: buffer("gradients", .gradient, &recorder),
+      firstMoment: buffer("first moment", .optimizerState, &recorder),
+      secondMoment: buffer("second moment", .optimizerState, &recorder))
+  }
+}
+
+extension StepRecorder {
+  /// Declares a unit: `body` declares its parameters and returns what the model keeps of them.
+  package mutating func unit<Part>(
+    _ name: String, training: Bool, into units: inout [ParameterUnit],
+    _ body: (inout UnitDeclaration) -> Part
+  ) -> Part {
+    let placeholder = tensor(name, .parameter, Signature(1, 1))
+    var declaration = UnitDeclaration(name: name, storage: placeholder.storage)
+    let part = body(&declaration)
+    units.append(declaration.unit(in: &self, training: training))
+    return part
+  }
+}

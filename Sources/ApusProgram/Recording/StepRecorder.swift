@@ -1,0 +1,50 @@
+import ApusCore
+
+/// Records instructions: forward models write through its operation methods (`linear`, `attention`, ...),
+/// rules and the optimizer through `emit`. No arithmetic happens and no memory exists.
+package struct StepRecorder {
+  package private(set) var storages: [Storage] = []
+  package private(set) var instructions: [Instruction] = []
+  /// The part of the model that the next instructions belong to, such as `layers.3.attention`.
+  package var label = ""
+
+  package init() {}
+
+  /// A new storage of exactly this shape.
+  package mutating func tensor(_ name: String, _ role: Role, _ signature: Signature) -> Tensor {
+    require(
+      signature.rows > 0 && signature.columns > 0,
+      "\(name): empty shape [\(signature.rows), \(signature.columns)]")
+    storages.append(
+      Storage(name: name, role: role, type: signature.type, count: signature.rows * signature.columns))
+    return Tensor(
+      storage: storages.count - 1, type: signature.type, offset: 0, rows: signature.rows,
+      columns: signature.columns)
+  }
+
+  /// Fixes the size of a storage that was opened before its content was known.
+  mutating func resize(_ storage: Int, name: String, count: Int) -> Tensor {
+    storages[storage].count = count
+    return Tensor(storage: storage, type: storages[storage].type, offset: 0, rows: 1, columns: count)
+  }
+
+  /// Records a forward operation; its rule gives the results.
+  package mutating func record(_ operation: some ForwardOperation, _ inputs: [Tensor]) -> [Tensor] {
+    let name = label.isEmpty ? type(of: operation).name : "\(label) \(type(of: operation).name)"
+    let outputs = operation.results(inputs).map { tensor(name, .activation, $0) }
+    emit(operation, inputs, to: outputs.map { Destination($0) })
+    return outputs
+  }
+
+  /// Appends an instruction with explicit destinations.
+  package mutating func emit(_ operation: some Operation, _ inputs: [Tensor], to outputs: [Destination]) {
+    instructions.append(
+      Instruction(op: operation.op, inputs: inputs, outputs: outputs, label: label))
+  }
+
+  /// Takes the instructions recorded so far, leaving none: the end of a segment.
+  package mutating func takeInstructions() -> [Instruction] {
+    defer { instructions = [] }
+    return instructions
+  }
+}

@@ -1,0 +1,68 @@
+import ApusCore
+
+/// What a piece of memory holds over a step; decides where the plan puts it and how reports count it.
+package enum Role: String, Sendable, Hashable, Codable, CaseIterable {
+  /// Weights. Persistent.
+  case parameter
+  /// Sums of the parameters' gradients over a step's micro-batches. Persistent.
+  case gradient
+  /// AdamW's moments. Persistent.
+  case optimizerState
+  /// Token ids, tables and the control tensor: written by the host before a step. Persistent.
+  case input
+  /// Loss, norm and per-token losses: read by the host after a step. Persistent.
+  case result
+  /// Keys and values of earlier positions while text is generated. Persistent.
+  case cache
+  /// Values that instructions hand to later instructions of the same micro-batch, gradients of
+  /// activations included. Transient.
+  case activation
+  /// Memory that a backend needs while one instruction runs. Transient.
+  case workspace
+
+  /// Whether the memory keeps its content between the segments of a step.
+  package var isPersistent: Bool { self != .activation && self != .workspace }
+}
+
+/// One contiguous piece of memory that the plan places: a name, a size and a role, but no address.
+package struct Storage: Hashable, Sendable {
+  package var name: String
+  package var role: Role
+  package var type: ElementType
+  package var count: Int
+
+  package var byteCount: Int { count * type.byteCount }
+}
+
+/// A dense row-major matrix inside a storage: plain data that owns no memory and knows no address.
+///
+/// A vector has one row. Views (a parameter inside its unit, a range of rows) are tensors of the same
+/// storage with another offset and shape.
+package struct Tensor: Hashable, Sendable {
+  /// Index into the program's storages.
+  package var storage: Int
+  package var type: ElementType
+  /// Elements between the storage's start and this tensor's.
+  package var offset: Int
+  package var rows: Int
+  package var columns: Int
+
+  package var count: Int { rows * columns }
+  package var byteCount: Int { count * type.byteCount }
+  package var shapeText: String { "[\(rows), \(columns)]" }
+}
+
+/// Shape and element type of a result, as an operation's rule states it.
+package struct Signature: Hashable, Sendable {
+  package var rows: Int
+  package var columns: Int
+  package var type: ElementType
+
+  package init(_ rows: Int, _ columns: Int, _ type: ElementType = .float32) {
+    self.rows = rows
+    self.columns = columns
+    self.type = type
+  }
+
+  package init(like tensor: Tensor) { self.init(tensor.rows, tensor.columns, tensor.type) }
+}

@@ -1,0 +1,77 @@
+import ApusCore
+
+/// Fields of the control tensor: what the host decides once a step. No instruction reads a host value.
+package enum Control: Int, CaseIterable, Sendable {
+  case learningRate
+  /// 1 - beta1^step
+  case correction1
+  /// 1 - beta2^step
+  case correction2
+  /// 1 / (tokens with a target in the whole step): all reductions are sums.
+  case tokenWeight
+}
+
+/// Tables that a model's program reads, filled once by the runtime.
+package enum Table: Hashable, Sendable {
+  /// Cosines or sines of the rotary angles, `[positions, headSize/2]`; `frequencies` are in radians a position.
+  case rotary(sine: Bool, frequencies: [Double])
+}
+
+/// A recorded program: segments of instructions over storages. The memory plan, the executor, the cost
+/// model and the reports all read this one value.
+package struct StepProgram: Sendable {
+  package var storages: [Storage]
+  package var units: [ParameterUnit]
+  /// Segments that hand activations to each other, in running order; transient memory of different groups
+  /// shares the same place.
+  package var groups: [[Segment]]
+  /// Token ids, targets, and the start position while generating.
+  package var tokens: Tensor
+  package var targets: Tensor?
+  package var start: Tensor?
+  package var control: Tensor
+  package var tables: [TableTensor]
+  /// What the host reads after a step.
+  package var loss: Tensor?
+  package var gradientNorm: Tensor?
+  package var tokenLosses: Tensor?
+  package var logits: Tensor?
+
+  /// A constant table and where it lies.
+  package struct TableTensor: Hashable, Sendable {
+    package var tensor: Tensor
+    package var content: Table
+
+    package init(tensor: Tensor, content: Table) {
+      self.tensor = tensor
+      self.content = content
+    }
+  }
+
+  /// A program without segments.
+  package init(units: [ParameterUnit], tokens: Tensor, targets: Tensor?, control: Tensor, tables: [TableTensor]) {
+    storages = []
+    groups = []
+    self.units = units
+    self.tokens = tokens
+    self.targets = targets
+    self.control = control
+    self.tables = tables
+  }
+
+  package var segments: [Segment] { groups.flatMap { $0 } }
+
+  /// The segment of a kind; a program has at most one.
+  package func segment(_ kind: Segment.Kind) -> Segment? { segments.first { $0.kind == kind } }
+
+  /// All parameters, unit by unit.
+  package var parameters: [Parameter] { units.flatMap(\.parameters) }
+
+  /// Number of weights, padding excluded.
+  package var parameterCount: Int { parameters.reduce(0) { $0 + $1.tensor.count } }
+
+  /// Bytes of the persistent storages of a role.
+  package func byteCount(of role: Role) -> Int {
+    storages.reduce(0) { $0 + ($1.role == role ? $1.byteCount : 0) }
+  }
+}
