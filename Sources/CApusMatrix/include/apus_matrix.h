@@ -32,8 +32,8 @@ int64_t apus_product_scratch_bytes(const apus_product *product);
 int apus_product_run(
     apus_product *product, const float *a, const float *b, float *c, const float *bias, void *scratch);
 void apus_product_destroy(apus_product *product);
-// What runs: oneDNN's own name for the primitive's code, e.g. "gemm:jit" or "brg:avx512_core", or "sgemm" where
-// its GEMM is called directly. "ref:any" is oneDNN's slow fallback and must not happen.
+// What runs: oneDNN's own name for the primitive's code, e.g. "gemm:jit" or "brg:avx512_core", or "sgemm"
+// where its GEMM is called directly. "ref:any" is oneDNN's slow fallback and must not happen.
 const char *apus_product_implementation(const apus_product *product);
 // "2.6.3" and the instruction set that oneDNN picked, e.g. "avx2".
 const char *apus_matrix_library_version(void);
