@@ -1,7 +1,11 @@
 // Matrix products through oneDNN's C API, 2.x and 3.x.
 //
 // A product is made once for its shapes (a "primitive", cached by the caller) and run many times.
-// Row-major matrices with a row stride in elements. oneDNN runs on libgomp's threads.
+// Row-major matrices with a row stride in elements. oneDNN runs on libgomp's threads. Create and run a
+// product with the same number of threads: oneDNN divides the work, and its scratch, at creation.
+//
+// A product holds the addresses of the run in progress: one product must not be run by two threads at
+// once. Different products may.
 #ifndef APUS_MATRIX_H
 #define APUS_MATRIX_H
 #include <stdint.h>
@@ -22,10 +26,15 @@ typedef struct {
 apus_product *apus_product_create(const apus_product_shape *shape, char *message, int64_t capacity);
 // Bytes of scratch memory that `apus_product_run` needs; the caller passes them in (user-managed scratchpad).
 int64_t apus_product_scratch_bytes(const apus_product *product);
+// Overwrites C, or adds to it when the shape says accumulate; C overlaps neither A nor B. Numbers between
+// the width and the stride of C are left alone. 2 M N K FLOPs.
 // Returns 0, or oneDNN's status. `bias` may be NULL when has_bias is 0; `scratch` when no bytes are needed.
 int apus_product_run(
     apus_product *product, const float *a, const float *b, float *c, const float *bias, void *scratch);
 void apus_product_destroy(apus_product *product);
+// What runs: oneDNN's own name for the primitive's code, e.g. "gemm:jit" or "brg:avx512_core", or "sgemm"
+// where its GEMM is called directly. "ref:any" is oneDNN's slow fallback and must not happen.
+const char *apus_product_implementation(const apus_product *product);
 // "2.6.3" and the instruction set that oneDNN picked, e.g. "avx2".
 const char *apus_matrix_library_version(void);
 const char *apus_matrix_library_isa(void);

@@ -1,0 +1,75 @@
+import CApusMatrix
+import Testing
+
+/// Products against a plain loop in double precision.
+struct MatrixProductTests {
+  @Test(arguments: [
+    ProductCase(m: 1, n: 1, k: 1), ProductCase(m: 1, n: 17, k: 5), ProductCase(m: 17, n: 1, k: 5),
+    ProductCase(m: 13, n: 11, k: 1), ProductCase(m: 33, n: 65, k: 31), ProductCase(m: 61, n: 65, k: 129),
+    ProductCase(m: 24, n: 211, k: 37), ProductCase(m: 201, n: 35, k: 17),
+  ])
+  func everyFormAgreesWithAPlainLoop(_ dimensions: ProductCase) throws {
+    for form in 0..<32 {
+      var product = dimensions
+      product.transposeA = form & 1 != 0
+      product.transposeB = form & 2 != 0
+      product.accumulate = form & 4 != 0
+      product.hasBias = form & 8 != 0
+      product.padding = form & 16 != 0 ? 3 : 0
+      try product.check()
+    }
+  }
+
+  /// A product is made once and run on other data each time.
+  @Test func aProductIsRunAgainOnOtherData() throws {
+    let product = ProductCase(m: 19, n: 23, k: 29, accumulate: true, hasBias: true)
+    try product.check(seeds: [1, 2, 3])
+  }
+
+  @Test func noFormFallsBackToOneDNNsReferenceCode() throws {
+    for form in 0..<16 {
+      let product = ProductCase(
+        m: 64, n: 96, k: 48, transposeA: form & 1 != 0, transposeB: form & 2 != 0, accumulate: form & 4 != 0,
+        hasBias: form & 8 != 0)
+      let handle = try product.create()
+      defer { apus_product_destroy(handle) }
+      let implementation = String(cString: apus_product_implementation(handle))
+      #expect(!implementation.hasPrefix("ref"), "\(product): \(implementation)")
+    }
+  }
+
+  @Test(arguments: [
+    (ProductCase(m: 0, n: 3, k: 4), "M 0, N 3, K 4"), (ProductCase(m: 2, n: -1, k: 4), "N -1"),
+    (ProductCase(m: 2, n: 3, k: 0), "K 0"),
+    (ProductCase(m: 2, n: 3, k: 4, padding: -1), "A has rows of 4 numbers, but a stride of only 3"),
+    (ProductCase(m: 7, n: 3, k: 4, transposeA: true, padding: -2), "A has rows of 7 numbers"),
+  ])
+  func aWrongShapeIsRefusedWithAMessage(_ product: ProductCase, _ part: String) {
+    let failure = #expect(throws: ProductRefused.self) { _ = try product.create() }
+    #expect(failure?.message.contains(part) == true, "\(failure?.message ?? "")")
+  }
+
+  @Test func aMessageIsCutToItsCapacity() {
+    var shape = ProductCase(m: 0, n: 3, k: 4).shape
+    var message = [CChar](repeating: 1, count: 16)
+    #expect(apus_product_create(&shape, &message, 8) == nil)
+    #expect(message[7] == 0 && message[8] == 1)
+    #expect(apus_product_create(&shape, nil, 0) == nil)
+  }
+
+  @Test func aMissingBiasIsRefused() throws {
+    let product = try ProductCase(m: 2, n: 2, k: 2, hasBias: true).create()
+    defer { apus_product_destroy(product) }
+    let ones = [Float](repeating: 1, count: 4)
+    var result = [Float](repeating: 0, count: 4)
+    #expect(apus_product_run(product, ones, ones, &result, nil, nil) != 0)
+    #expect(result == [0, 0, 0, 0])
+  }
+
+  @Test func theLibraryNamesItself() {
+    let version = String(cString: apus_matrix_library_version())
+    #expect(version.hasPrefix("2.") || version.hasPrefix("3."), "\(version)")
+    let isa = String(cString: apus_matrix_library_isa())
+    #expect(!isa.isEmpty && !isa.contains("cpu_isa"), "\(isa)")
+  }
+}
