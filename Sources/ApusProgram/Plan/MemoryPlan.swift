@@ -17,7 +17,7 @@ package struct MemoryPlan: Sendable {
   /// Byte offset of each storage in the arena; nil for storages that no instruction touches.
   package private(set) var offsets: [Int?]
   /// Byte offset of the workspace of each instruction that needs one, by segment and instruction.
-  package private(set) var workspaces: [WorkspaceKey: Placement] = [:]
+  private var workspaces: [WorkspaceKey: Placement] = [:]
   package private(set) var persistentBytes = 0
   package private(set) var transientBytes = 0
   /// The largest sum of transient bytes alive at one instruction: no plan can be smaller.
@@ -27,14 +27,19 @@ package struct MemoryPlan: Sendable {
   /// Bytes alive at each instruction of each group, by role.
   package private(set) var timelines: [[[Role: Int]]] = []
 
-  package struct WorkspaceKey: Hashable, Sendable {
-    package var segment: Segment.Kind
-    package var instruction: Int
+  private struct WorkspaceKey: Hashable, Sendable {
+    var segment: Segment.Kind
+    var instruction: Int
   }
 
   package struct Placement: Hashable, Sendable {
     package var offset: Int
     package var byteCount: Int
+  }
+
+  /// Place of the workspace of instruction `index` of a segment; nil where it needs none.
+  package func workspace(_ segment: Segment.Kind, _ index: Int) -> Placement? {
+    workspaces[WorkspaceKey(segment: segment, instruction: index)]
   }
 
   /// Size of the arena.

@@ -1,0 +1,150 @@
+import ApusCore
+import ApusProgram
+import CApusKernels
+import Foundation
+
+/// Runs a program on this machine's processor: oneDNN for matrix products, our kernels for the rest.
+///
+/// Preparing maps the arena, makes the matrix products and fixes every address; what can fail fails there.
+/// One thread drives an executor; kernels spread over the shared thread pool.
+package final class Executor {
+  package let program: StepProgram
+  package let plan: MemoryPlan
+  private let arena: ArenaBox
+  private let binder: Binder
+  private var segments: [Segment.Kind: [Binder.Kernel]] = [:]
+
+  /// An owner for the arena, which a class may hold.
+  private final class ArenaBox {
+    let arena: Arena
+    init(_ arena: consuming Arena) { self.arena = arena }
+  }
+
+  /// Prepares `program` on `threads` threads. With `checksMemory` a plan larger than the memory that is
+  /// free is refused before anything is mapped.
+  package init(_ program: StepProgram, threads: Int, checksMemory: Bool = true) throws(RuntimeFailure) {
+    apus_set_thread_count(Int32(threads))
+    let products = ProductCache()
+    let catalogue = CPUCatalogue(threads: threads, products: products)
+    let plan = MemoryPlan(program, workspace: catalogue.workspace)
+    if checksMemory { try Self.check(plan, program) }
+    arena = ArenaBox(try Arena(byteCount: plan.totalBytes))
+    self.program = program
+    self.plan = plan
+    binder = Binder(base: arena.arena.base, plan: plan, products: products)
+    for segment in program.segments {
+      var kernels: [Binder.Kernel] = []
+      for (index, instruction) in segment.instructions.enumerated() {
+        let place = plan.workspace(segment.kind, index)
+        kernels.append(
+          try binder.bind(instruction, workspace: place.map { arena.arena.base + $0.offset }))
+      }
+      segments[segment.kind] = kernels
+    }
+    fillTables()
+  }
+
+  /// Runs every instruction of a segment for a micro-batch (counted from 0 within the step).
+  package func run(_ kind: Segment.Kind, microbatch: Int = 0) {
+    for kernel in kernels(kind) { kernel(microbatch) }
+  }
+
+  /// As `run`, adding the seconds of each instruction to `seconds`.
+  package func run(_ kind: Segment.Kind, microbatch: Int, addingTo seconds: inout [Double]) {
+    for (index, kernel) in kernels(kind).enumerated() {
+      let start = DispatchTime.now().uptimeNanoseconds
+      kernel(microbatch)
+      seconds[index] += Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
+    }
+  }
+
+  /// As `run`, checking after each instruction that nothing outside its outputs and workspace changed.
+  /// Copies the arena each time: for small programs in tests.
+  package func runAudited(_ kind: Segment.Kind, microbatch: Int = 0) throws(SlotViolation) {
+    guard let segment = program.segment(kind) else { return }
+    let mapped = arena.arena.byteCount + Arena.guardByteCount
+    for (index, kernel) in kernels(kind).enumerated() {
+      let before = Data(bytes: arena.arena.base, count: mapped)
+      kernel(microbatch)
+      let instruction = segment.instructions[index]
+      var allowed = instruction.outputs.map { output in
+        let start = binder.address(output.tensor) - arena.arena.base
+        return start..<start + output.tensor.byteCount
+      }
+      if let place = plan.workspace(kind, index) {
+        allowed.append(place.offset..<place.offset + place.byteCount)
+      }
+      let after = UnsafeRawBufferPointer(start: arena.arena.base, count: mapped)
+      for byte in 0..<mapped where before[byte] != after[byte] && !allowed.contains(where: { $0.contains(byte) }) {
+        throw SlotViolation(instruction: "\(instruction.label) \(instruction.op.name)", byteOffset: byte)
+      }
+    }
+  }
+
+  private func kernels(_ kind: Segment.Kind) -> [Binder.Kernel] {
+    guard let kernels = segments[kind] else {
+      require(false, "the program has no \(kind) segment")
+      return []
+    }
+    return kernels
+  }
+
+  // MARK: Host access
+
+  /// The numbers of a tensor, for the host to read or write between segments.
+  package func floats(_ tensor: Tensor) -> UnsafeMutableBufferPointer<Float> {
+    UnsafeMutableBufferPointer(start: binder.floats(tensor), count: tensor.count)
+  }
+
+  /// The integers of a tensor, for the host to read or write between segments.
+  package func ints(_ tensor: Tensor) -> UnsafeMutableBufferPointer<Int32> {
+    UnsafeMutableBufferPointer(start: binder.ints(tensor), count: tensor.count)
+  }
+
+  /// Sets a field of the control tensor.
+  package func set(_ field: Control, _ value: Double) {
+    floats(program.control)[field.rawValue] = Float(value)
+  }
+
+  /// Fills the mapping with a pattern, so that `arenaHighWater` can tell later what was touched. All content
+  /// is lost; tables are filled again.
+  package func poison() {
+    arena.arena.fillWithPoison()
+    fillTables()
+  }
+
+  /// End of the last byte of the arena that was touched since `poison`.
+  package var arenaHighWater: Int { arena.arena.highWater() }
+
+  /// Bytes of the arena that were touched since `poison`.
+  package var arenaTouchedByteCount: Int { arena.arena.touchedByteCount() }
+
+  private func fillTables() {
+    for table in program.tables {
+      switch table.content {
+      case .rotary(let sine, let frequencies):
+        let values = floats(table.tensor)
+        for position in 0..<table.tensor.rows {
+          for (index, frequency) in frequencies.enumerated() {
+            let angle = Double(position) * frequency
+            values[position * frequencies.count + index] = Float(sine ? sin(angle) : cos(angle))
+          }
+        }
+      }
+    }
+  }
+
+  private static func check(_ plan: MemoryPlan, _ program: StepProgram) throws(RuntimeFailure) {
+    let available = AvailableMemory.byteCount()
+    guard plan.totalBytes > available else { return }
+    let largest = program.storages.sorted { $0.byteCount > $1.byteCount }.prefix(3)
+    let fixed = plan.persistentBytes
+    let remedy = fixed > available
+      ? "weights, gradients and optimizer states alone take \(ByteCount(fixed)): use a smaller model or more memory"
+      : "use a smaller micro-batch or a shorter sequence (activations and workspace take "
+        + "\(ByteCount(plan.transientBytes)))"
+    throw .doesNotFit(
+      needed: plan.totalBytes, available: available,
+      largest: largest.map { (name: $0.name, byteCount: $0.byteCount) }, remedy: remedy)
+  }
+}

@@ -1,0 +1,188 @@
+import ApusCore
+import ApusProgram
+import ApusReference
+import Foundation
+
+/// Runs a program with the scalar references, in `Float` or `Double`, without a plan: each storage is an
+/// array. It says what a program means; in `Double` it serves finite differences.
+package final class Interpreter<Scalar: BinaryFloatingPoint> {
+  package let program: StepProgram
+  private var values: [UnsafeMutablePointer<Scalar>?]
+  private var integers: [Int: UnsafeMutablePointer<Int32>] = [:]
+
+  typealias R = Reference<Scalar>
+
+  /// Storages start as NaN, so that reading what nobody wrote shows.
+  package init(_ program: StepProgram) {
+    self.program = program
+    values = Array(repeating: nil, count: program.storages.count)
+    for (index, storage) in program.storages.enumerated() {
+      if storage.type == .int32 {
+        integers[index] = .allocate(capacity: storage.count)
+        integers[index]!.update(repeating: .max, count: storage.count)
+      } else {
+        values[index] = .allocate(capacity: storage.count)
+        values[index]!.update(repeating: .nan, count: storage.count)
+      }
+    }
+    for table in program.tables {
+      switch table.content {
+      case .rotary(let sine, let frequencies):
+        for position in 0..<table.tensor.rows {
+          for (index, frequency) in frequencies.enumerated() {
+            let angle = Double(position) * frequency
+            scalars(table.tensor)[position * frequencies.count + index] = Scalar(sine ? sin(angle) : cos(angle))
+          }
+        }
+      }
+    }
+  }
+
+  deinit {
+    for pointer in values { pointer?.deallocate() }
+    for pointer in integers.values { pointer.deallocate() }
+  }
+
+  /// The numbers of a tensor.
+  package func scalars(_ tensor: Tensor) -> UnsafeMutablePointer<Scalar> {
+    values[tensor.storage]! + tensor.offset
+  }
+
+  /// The integers of a tensor.
+  package func ints(_ tensor: Tensor) -> UnsafeMutablePointer<Int32> { integers[tensor.storage]! + tensor.offset }
+
+  package func run(_ kind: Segment.Kind, microbatch: Int = 0) {
+    for instruction in program.segment(kind)?.instructions ?? [] { run(instruction, microbatch) }
+  }
+
+  private func run(_ call: Instruction, _ microbatch: Int) {
+    func i(_ index: Int) -> UnsafeMutablePointer<Scalar> { scalars(call.inputs[index]) }
+    func o(_ index: Int) -> UnsafeMutablePointer<Scalar> { scalars(call.outputs[index].tensor) }
+    func adds(_ index: Int) -> Bool { call.outputs[index].accumulates(microbatch: microbatch) }
+    let first = call.inputs[0]
+    let (T, D) = (first.rows, first.columns)
+    switch call.op {
+    case .embedding:
+      R.embeddingForward(o(0), i(1), ints(first), first.count, call.inputs[1].columns)
+    case .embeddingGradient:
+      let gradient = call.inputs[1]
+      R.embeddingBackward(
+        o(0), i(1), ints(first), gradient.rows, gradient.columns, call.outputs[0].tensor.rows, adds(0))
+    case .positions(let op):
+      let start = call.inputs.count > 2 ? Int(ints(call.inputs[2]).pointee) : 0
+      R.positionForward(o(0), i(0), i(1), T, D, op.sequenceLength, start)
+    case .positionsGradient(let op):
+      R.positionBackward(o(0), i(0), T, D, op.sequenceLength, call.outputs[0].tensor.rows, adds(0))
+    case .layerNorm(let op):
+      R.layernormForward(o(0), o(1), o(2), i(0), i(1), i(2), T, D, Scalar(op.epsilon))
+    case .layerNormGradient:
+      R.layernormBackward(o(0), i(0), i(1), i(2), i(3), i(4), T, D, adds(0))
+    case .layerNormWeightGradient:
+      R.layernormBackwardWeights(o(0), o(1), i(0), i(1), i(2), i(3), T, D, adds(0), adds(1))
+    case .rmsNorm(let op):
+      R.rmsnormForward(o(0), o(1), i(0), i(1), T, D, Scalar(op.epsilon))
+    case .rmsNormGradient:
+      R.rmsnormBackward(o(0), i(0), i(1), i(2), i(3), T, D, adds(0))
+    case .rmsNormWeightGradient:
+      R.rmsnormBackwardWeights(o(0), i(0), i(1), i(2), T, D, adds(0))
+    case .linear(let op):
+      let n = call.outputs[0].tensor.columns
+      R.product(
+        T, n, D, i(0), D, false, i(1), call.inputs[1].columns, op.layout == .outputMajor, o(0), n, false,
+        call.inputs.count > 2 ? UnsafePointer(i(2)) : nil)
+    case .product(let op):
+      let c = call.outputs[0].tensor
+      R.product(
+        c.rows, c.columns, op.transposeA ? T : D, i(0), D, op.transposeA, i(1), call.inputs[1].columns,
+        op.transposeB, o(0), c.columns, adds(0))
+    case .columnSum: R.columnSum(o(0), i(0), T, D, D, adds(0))
+    case .gelu: R.geluForward(o(0), i(0), first.count)
+    case .geluGradient: R.geluBackward(o(0), i(0), i(1), first.count, adds(0))
+    case .swiglu: R.swigluForward(o(0), i(0), T, D / 2)
+    case .swigluGradient: R.swigluBackward(o(0), i(0), i(1), T, D, adds(0))
+    case .rotary(let op):
+      let start = call.inputs.count > 3 ? Int(ints(call.inputs[3]).pointee) : 0
+      R.rotary(
+        o(0), i(0), i(1), i(2), T, D, op.headCount, op.headSize, op.sequenceLength, start,
+        op.direction == .forward ? 1 : -1)
+    case .attention(let op):
+      let shape = Self.shape(op.heads, rows: T, sequenceLength: op.sequenceLength)
+      let (k, v) = op.heads.keysAndValues(i(0))
+      R.attentionForward(shape, o(0), o(1), i(0), k, v)
+    case .attentionGradient(let op):
+      let heads = op.forward.heads
+      let shape = Self.shape(heads, rows: call.inputs[1].rows, sequenceLength: op.forward.sequenceLength)
+      let (k, v) = heads.keysAndValues(i(1))
+      let (dk, dv) = heads.keysAndValues(o(0))
+      R.attentionBackward(shape, o(0), dk, dv, i(0), i(2), i(3), o(1), i(1), k, v)
+    case .cachedAttention(let op):
+      let (k, v) = op.heads.keysAndValues(i(0))
+      R.attentionCached(
+        Self.shape(op.heads, rows: T, sequenceLength: T), o(0), i(0), k, v, o(1), o(2),
+        Int(ints(call.inputs[1]).pointee))
+    case .add: R.add(o(0), i(0), i(1), first.count)
+    case .copy: R.copy(o(0), i(0), first.count, adds(0))
+    case .headLoss: head(call, losses: o(0), microbatch)
+    case .headLossGradient:
+      let losses = UnsafeMutablePointer<Scalar>.allocate(capacity: T)
+      defer { losses.deallocate() }
+      head(call, losses: losses, microbatch)
+      let weight = i(3)[Control.tokenWeight.rawValue]
+      let sum = (0..<T).reduce(Scalar(0)) { $0 + losses[$1] } * weight
+      o(0).pointee = adds(0) ? o(0).pointee + sum : sum
+    case .sumOfSquares:
+      o(0).pointee = call.inputs.reduce(Scalar(0)) { $0 + Scalar(R.sumOfSquares(scalars($1), $1.count)) }
+    case .clip(let op):
+      let norm = i(0).pointee.squareRoot()
+      o(0).pointee = norm
+      o(1).pointee = op.maximumNorm > 0 ? min(1, Scalar(op.maximumNorm) / (norm + 1e-6)) : 1
+    case .adamW(let op):
+      let control = i(2)
+      for range in op.ranges {
+        R.adamw(
+          o(0) + range.offset, o(1) + range.offset, o(2) + range.offset, i(0) + range.offset, range.count,
+          control[Control.learningRate.rawValue], Scalar(op.beta1), Scalar(op.beta2), Scalar(op.epsilon),
+          range.decays ? Scalar(op.weightDecay) : 0, control[Control.correction1.rawValue],
+          control[Control.correction2.rawValue], i(1).pointee)
+      }
+    }
+  }
+
+  /// Whole logits at once: small shapes only.
+  private func head(_ call: Instruction, losses: UnsafeMutablePointer<Scalar>, _ microbatch: Int) {
+    let (x, w, targets) = (call.inputs[0], call.inputs[1], ints(call.inputs[2]))
+    let logits = UnsafeMutablePointer<Scalar>.allocate(capacity: x.rows * w.rows)
+    defer { logits.deallocate() }
+    R.product(
+      x.rows, w.rows, x.columns, scalars(x), x.columns, false, scalars(w), w.columns, true, logits, w.rows, false)
+    guard call.outputs.count > 1 else {
+      return R.crossEntropyForward(losses, logits, targets, x.rows, w.rows)
+    }
+    R.crossEntropyBackward(
+      losses, logits, targets, x.rows, w.rows, scalars(call.inputs[3])[Control.tokenWeight.rawValue])
+    R.product(
+      x.rows, x.columns, w.rows, logits, w.rows, false, scalars(w), w.columns, false,
+      scalars(call.outputs[1].tensor), x.columns, call.outputs[1].accumulates(microbatch: microbatch))
+    R.product(
+      w.rows, w.columns, x.rows, logits, w.rows, true, scalars(x), x.columns, false,
+      scalars(call.outputs[2].tensor), w.columns, call.outputs[2].accumulates(microbatch: microbatch))
+  }
+
+  private static func shape(_ heads: HeadShape, rows: Int, sequenceLength: Int) -> R.AttentionShape {
+    var shape = R.AttentionShape(
+      batch: rows / sequenceLength, S: sequenceLength, Hq: heads.headCount, Hkv: heads.keyValueHeadCount,
+      headSize: heads.headSize)
+    (shape.qStride, shape.kStride, shape.vStride) = (heads.width, heads.width, heads.width)
+    (shape.dqStride, shape.dkStride, shape.dvStride) = (heads.width, heads.width, heads.width)
+    return shape
+  }
+}
+
+extension HeadShape {
+  /// Where keys and values start in rows of queries, keys and values side by side.
+  fileprivate func keysAndValues<Scalar>(
+    _ q: UnsafeMutablePointer<Scalar>
+  ) -> (UnsafeMutablePointer<Scalar>, UnsafeMutablePointer<Scalar>) {
+    (q + queryWidth, q + queryWidth + keyWidth)
+  }
+}

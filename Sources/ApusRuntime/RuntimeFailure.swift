@@ -1,0 +1,24 @@
+import ApusCore
+
+/// What a machine can get wrong while a program is made ready to run.
+package enum RuntimeFailure: Error, CustomStringConvertible, Sendable {
+  /// The operating system refused the arena.
+  case mapping(bytes: Int, reason: String)
+  /// The plan is larger than the memory that is free.
+  case doesNotFit(needed: Int, available: Int, largest: [(name: String, byteCount: Int)], remedy: String)
+  /// The matrix library refused a product.
+  case matrixLibrary(label: String, reason: String)
+
+  package var description: String {
+    switch self {
+    case .mapping(let bytes, let reason):
+      return "cannot map an arena of \(ByteCount(bytes)): \(reason); use a smaller model or micro-batch"
+    case .doesNotFit(let needed, let available, let largest, let remedy):
+      let names = largest.map { "\($0.name) \(ByteCount($0.byteCount))" }.joined(separator: ", ")
+      return "a step needs \(ByteCount(needed)) but \(ByteCount(available)) of memory are available; "
+        + "largest: \(names); \(remedy)"
+    case .matrixLibrary(let label, let reason):
+      return "the matrix library refused a product of \(label): \(reason)"
+    }
+  }
+}
