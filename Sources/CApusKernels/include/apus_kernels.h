@@ -124,4 +124,6 @@ void apus_adamw_f32(
 // Philox 4x32-10 (Salmon et al. 2011). out[i] is drawn at counter `first + i` of stream `key`: the numbers
 // do not depend on how a tensor is split. Normal numbers by Box-Muller in double precision, rounded once.
 void apus_philox_normal_f32(float *out, int64_t n, uint64_t key, uint64_t first, float mean, float deviation);
+// The generator itself: four words from a 128-bit counter and a 64-bit key, lowest word first.
+void apus_philox_4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
 #endif
