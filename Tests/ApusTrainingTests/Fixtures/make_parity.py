@@ -158,7 +158,8 @@ def write_fixture(name, make_model, seed, published_form=False):
 
     vocabulary = model.config.vocab_size
     row, window_tokens = LENGTH + 1, WINDOWS * LENGTH + 1
-    stream = markov_stream(vocabulary, STEPS * ROWS * row + window_tokens + PROMPTS * PROMPT_LENGTH, generator)
+    stream = markov_stream(
+        vocabulary, STEPS * ROWS * row + window_tokens + PROMPTS * PROMPT_LENGTH, generator)
     batches = torch.tensor(stream[:STEPS * ROWS * row]).view(STEPS, ROWS, row)
     held_out = stream[STEPS * ROWS * row:][:window_tokens]
     prompts = torch.tensor(stream[-PROMPTS * PROMPT_LENGTH:]).view(PROMPTS, PROMPT_LENGTH).tolist()
@@ -194,7 +195,8 @@ def write_fixture(name, make_model, seed, published_form=False):
     drift = max(abs(a - b) for a, b in zip(losses, losses_in_double))
     print(f"{name}: loss {losses[0]:.6f} to {losses[-1]:.6f} (double precision: within {drift:.1e}), "
           f"gradient norms {min(norms):.3f} to {max(norms):.3f}, of it {weakest} {share:.1e}, "
-          f"held out {held_out_losses.mean():.4f}, generated {len(set(greedy['generated']))} different tokens "
+          f"held out {held_out_losses.mean():.4f}, "
+          f"generated {len(set(greedy['generated']))} different tokens "
           f"by {greedy['smallest_margin']:.1e}")
 
 
