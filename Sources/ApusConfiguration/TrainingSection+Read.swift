@@ -1,0 +1,152 @@
+extension TrainingSection {
+  /// What the training section depends on in other sections; nil where those have problems.
+  struct Surroundings {
+    /// The longest sequence of the model; nil when unknown before a folder is read.
+    var maximumSequenceLength: Int?
+    /// The data-parallel degree.
+    var replicas: Int?
+    /// Whether there is validation data.
+    var hasValidation: Bool
+  }
+
+  init(reading reader: inout SectionReader, _ surroundings: Surroundings) {
+    let steps = reader.integer("steps", 1...1_000_000_000)
+    let tokens = reader.integer("tokens", 1...Int.max)
+    let sequenceLength = Self.readSequenceLength(in: &reader, surroundings)
+    let batch = Self.readBatch(in: &reader, sequenceLength, surroundings)
+    let schedule = reader.choice("schedule", Schedule.self) ?? .cosine
+    let rate = reader.number("learning_rate", .positive)
+    let minimum = reader.number("minimum_learning_rate", .notNegative)
+    let warmup = reader.integer("warmup_steps", 0...1_000_000_000)
+    let resolvedSteps = Self.resolveSteps(steps, tokens, batch, sequenceLength, in: &reader)
+    self.init(
+      steps: resolvedSteps ?? 1,
+      sequenceLength: sequenceLength ?? 1,
+      microBatchSize: batch?.microBatchSize ?? 1,
+      gradientAccumulation: batch?.gradientAccumulation ?? 1,
+      globalBatchSize: batch?.globalBatchSize,
+      learningRate: rate ?? 3e-4,
+      minimumLearningRate: minimum,
+      warmupSteps: warmup,
+      schedule: schedule,
+      beta1: reader.number("beta1", .fraction) ?? 0.9,
+      beta2: reader.number("beta2", .fraction) ?? 0.95,
+      epsilon: reader.number("epsilon", .positive) ?? 1e-8,
+      weightDecay: reader.number("weight_decay", .notNegative) ?? 0.1,
+      decay: reader.choice("decay", Decay.self) ?? .matrices,
+      gradientClip: reader.number("gradient_clip", .notNegative) ?? 1,
+      seed: reader.integer("seed", 0...Int.max) ?? 1234,
+      precision: Self.readPrecision(in: &reader),
+      validateEvery: reader.integer("validate_every", 0...Int.max) ?? (surroundings.hasValidation ? 100 : 0),
+      validationTokens: reader.integer("validation_tokens", 0...Int.max) ?? max(131_072, sequenceLength ?? 1),
+      threads: reader.integer("threads", 0...1024) ?? 0)
+    checkRates(in: &reader)
+    if resolvedSteps != nil { checkWarmup(in: &reader) }
+    checkValidation(surroundings, in: &reader)
+  }
+
+  /// The model's maximum, at most 1,024, when nothing is written.
+  private static func readSequenceLength(
+    in reader: inout SectionReader, _ surroundings: Surroundings
+  ) -> Int? {
+    let written = reader.integer("sequence_length", 1...16_777_216)
+    guard let length = written else {
+      return reader.isGood("sequence_length") ? min(1024, surroundings.maximumSequenceLength ?? 1024) : nil
+    }
+    if let maximum = surroundings.maximumSequenceLength, length > maximum {
+      reader.report(
+        "sequence_length", "\(length) exceeds the model's maximum_sequence_length \(maximum)",
+        "use at most \(maximum), or raise model.maximum_sequence_length")
+      return nil
+    }
+    return length
+  }
+
+  private static func readBatch(
+    in reader: inout SectionReader, _ sequenceLength: Int?, _ surroundings: Surroundings
+  ) -> BatchPlan? {
+    let request = BatchPlan.Request(
+      microBatchSize: reader.integer("micro_batch_size", 1...1_048_576),
+      gradientAccumulation: reader.integer("gradient_accumulation", 1...1_048_576),
+      globalBatchSize: reader.integer("global_batch_size", 1...BatchPlan.largest),
+      globalBatchTokens: reader.integer("global_batch_tokens", 1...BatchPlan.largest))
+    guard let sequenceLength, let replicas = surroundings.replicas,
+      reader.isGood(
+        "micro_batch_size", "gradient_accumulation", "global_batch_size", "global_batch_tokens")
+    else { return nil }
+    do {
+      return try BatchPlan(request, dataParallelDegree: replicas, sequenceLength: sequenceLength)
+    } catch {
+      reader.report(error.key, error.message, error.remedy)
+      return nil
+    }
+  }
+
+  /// Steps as written, or as many as the tokens need: ceil(tokens / tokens of a step).
+  private static func resolveSteps(
+    _ steps: Int?, _ tokens: Int?, _ batch: BatchPlan?, _ sequenceLength: Int?, in reader: inout SectionReader
+  ) -> Int? {
+    if reader.has("steps"), reader.has("tokens") {
+      reader.report("tokens", "cannot go with steps: both fix the length of the training", "remove one of the two")
+      return nil
+    }
+    if !reader.has("steps"), !reader.has("tokens") {
+      reader.report("steps", "is missing, and so is tokens", "write one of them, for example `steps: 1000`")
+      return nil
+    }
+    guard let batch, let sequenceLength else { return steps }
+    let tokensPerStep = batch.globalBatchSize * sequenceLength
+    let count = steps ?? tokens.map { ($0 - 1) / tokensPerStep + 1 }
+    guard let count else { return nil }
+    if count.multipliedReportingOverflow(by: tokensPerStep).overflow {
+      reader.report(
+        steps == nil ? "tokens" : "steps", "the training has more tokens than 64 bits can count", "use a lower number")
+      return nil
+    }
+    return count
+  }
+
+  private static func readPrecision(in reader: inout SectionReader) -> Precision {
+    guard let text = reader.text("precision"), Precision(rawValue: text) == nil else { return .fp32 }
+    if ["bf16", "fp16"].contains(text) {
+      reader.report("precision", "training in \(text) is not implemented yet", "use fp32")
+    } else {
+      reader.reportChoice("precision", text, among: Precision.allCases.map(\.rawValue))
+    }
+    return .fp32
+  }
+
+  private func checkRates(in reader: inout SectionReader) {
+    guard reader.isGood("learning_rate", "minimum_learning_rate", "schedule") else { return }
+    if schedule == .constant {
+      reader.refuse("minimum_learning_rate", because: "has no meaning for the constant schedule")
+    } else if minimumLearningRate > learningRate {
+      reader.report(
+        "minimum_learning_rate", "\(minimumLearningRate) is above the learning rate \(learningRate)",
+        "use at most \(learningRate), usually \(learningRate / 10)")
+    }
+  }
+
+  private func checkWarmup(in reader: inout SectionReader) {
+    guard reader.isGood("warmup_steps", "steps", "tokens"), warmupSteps > steps else { return }
+    reader.report(
+      "warmup_steps", "\(warmupSteps) warm-up steps exceed the \(steps) steps of the training",
+      "use at most \(steps), or remove it for \(Self.defaultWarmup(steps))")
+  }
+
+  private func checkValidation(_ surroundings: Surroundings, in reader: inout SectionReader) {
+    if reader.isGood("validate_every"), reader.has("validate_every"), validateEvery > 0,
+      !surroundings.hasValidation
+    {
+      reader.report(
+        "validate_every", "there is no validation data", "name data.validation, or set data.validation_fraction")
+    }
+    if reader.isGood("validation_tokens", "sequence_length"), validationTokens > 0,
+      validationTokens < sequenceLength
+    {
+      reader.report(
+        "validation_tokens", "\(validationTokens) tokens are less than one sequence of \(sequenceLength)",
+        "use at least \(sequenceLength), or 0 for all")
+    }
+  }
+}

@@ -1,0 +1,128 @@
+/// How long, on which batches and by which rule the weights are trained.
+public struct TrainingSection: Hashable, Sendable, Codable {
+  /// How the learning rate moves after the warm-up.
+  public enum Schedule: String, Hashable, Sendable, Codable, CaseIterable {
+    /// Half a cosine wave down to the minimum (Loshchilov and Hutter 2017).
+    case cosine
+    /// A straight line down to the minimum.
+    case linear
+    /// No change.
+    case constant
+  }
+
+  /// Which parameters weight decay pulls towards zero.
+  public enum Decay: String, Hashable, Sendable, Codable, CaseIterable {
+    /// Weight matrices and embeddings; not biases and norm weights.
+    case matrices
+    /// Every parameter.
+    case all
+  }
+
+  /// The number format of the computation.
+  public enum Precision: String, Hashable, Sendable, Codable, CaseIterable {
+    case fp32
+  }
+
+  /// Optimizer steps in total.
+  public var steps: Int
+  /// Tokens of one sample.
+  public var sequenceLength: Int
+  /// Samples of one forward pass of one replica.
+  public var microBatchSize: Int
+  /// Micro-batches of one replica in an optimizer step.
+  public var gradientAccumulation: Int
+  /// Samples of one optimizer step on all replicas.
+  public var globalBatchSize: Int
+  /// The highest learning rate, reached at the end of the warm-up.
+  public var learningRate: Double
+  /// The learning rate of the last step.
+  public var minimumLearningRate: Double
+  /// Steps in which the learning rate rises from zero.
+  public var warmupSteps: Int
+  public var schedule: Schedule
+  /// AdamW's decay of the mean of gradients.
+  public var beta1: Double
+  /// AdamW's decay of the mean of squared gradients.
+  public var beta2: Double
+  /// AdamW's addition to the denominator.
+  public var epsilon: Double
+  /// AdamW's decoupled weight decay (Loshchilov and Hutter 2019).
+  public var weightDecay: Double
+  public var decay: Decay
+  /// The greatest global gradient norm; 0 clips nothing.
+  public var gradientClip: Double
+  /// Fixes the initial weights.
+  public var seed: Int
+  public var precision: Precision
+  /// Steps between validations; 0 never validates.
+  public var validateEvery: Int
+  /// Tokens of one validation at most; 0 means all there are.
+  public var validationTokens: Int
+  /// Threads of the computation; 0 means all cores.
+  public var threads: Int
+
+  public init(
+    steps: Int, sequenceLength: Int, microBatchSize: Int = 8, gradientAccumulation: Int = 1,
+    globalBatchSize: Int? = nil, learningRate: Double = 3e-4, minimumLearningRate: Double? = nil,
+    warmupSteps: Int? = nil, schedule: Schedule = .cosine, beta1: Double = 0.9, beta2: Double = 0.95,
+    epsilon: Double = 1e-8, weightDecay: Double = 0.1, decay: Decay = .matrices, gradientClip: Double = 1,
+    seed: Int = 1234, precision: Precision = .fp32, validateEvery: Int = 100, validationTokens: Int = 131_072,
+    threads: Int = 0
+  ) {
+    self.steps = steps
+    self.sequenceLength = sequenceLength
+    self.microBatchSize = microBatchSize
+    self.gradientAccumulation = gradientAccumulation
+    self.globalBatchSize = globalBatchSize ?? microBatchSize * gradientAccumulation
+    self.learningRate = learningRate
+    self.minimumLearningRate = schedule == .constant ? learningRate : minimumLearningRate ?? learningRate / 10
+    self.warmupSteps = warmupSteps ?? Self.defaultWarmup(steps)
+    self.schedule = schedule
+    self.beta1 = beta1
+    self.beta2 = beta2
+    self.epsilon = epsilon
+    self.weightDecay = weightDecay
+    self.decay = decay
+    self.gradientClip = gradientClip
+    self.seed = seed
+    self.precision = precision
+    self.validateEvery = validateEvery
+    self.validationTokens = validationTokens
+    self.threads = threads
+  }
+
+  /// Tokens of one optimizer step on all replicas.
+  public var globalBatchTokens: Int { globalBatchSize * sequenceLength }
+
+  /// Tokens of the whole training.
+  public var tokens: Int { steps * globalBatchTokens }
+
+  /// A twentieth of the steps, at most 2,000.
+  static func defaultWarmup(_ steps: Int) -> Int { min(steps / 20, 2000) }
+
+  var resolved: ResolvedValue {
+    var entries = ResolvedEntries()
+    entries.add("steps", steps)
+    entries.add("sequence_length", sequenceLength)
+    entries.add("micro_batch_size", microBatchSize)
+    entries.add("gradient_accumulation", gradientAccumulation)
+    entries.add("global_batch_size", globalBatchSize)
+    entries.add("global_batch_tokens", globalBatchTokens)
+    entries.add("learning_rate", learningRate)
+    if schedule != .constant { entries.add("minimum_learning_rate", minimumLearningRate) }
+    entries.add("warmup_steps", warmupSteps)
+    entries.add("schedule", schedule.rawValue)
+    entries.add("beta1", beta1)
+    entries.add("beta2", beta2)
+    entries.add("epsilon", epsilon)
+    entries.add("weight_decay", weightDecay)
+    entries.add("decay", decay.rawValue)
+    entries.add("gradient_clip", gradientClip)
+    entries.add("seed", seed)
+    entries.add("precision", precision.rawValue)
+    entries.add("validate_every", validateEvery)
+    entries.add("validation_tokens", validationTokens)
+    entries.add("threads", threads)
+    return .mapping(entries)
+  }
+}
