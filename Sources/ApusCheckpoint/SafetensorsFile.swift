@@ -1,0 +1,93 @@
+import ApusCore
+import Foundation
+
+/// A safetensors file, mapped into memory and checked once; reading a tensor then touches only its pages.
+///
+/// The file must not be cut short while it is open. Numbers are little endian, as on every machine that
+/// Apus runs on.
+package final class SafetensorsFile: Sendable {
+  package let path: String
+  /// The file's tensors by name.
+  package let tensors: [String: TensorEntry]
+  /// The free texts of the header, such as `format: pt`.
+  package let metadata: [String: String]
+  // Safe to share between threads: the mapping is read-only, never changes and lives as long as self.
+  nonisolated(unsafe) private let mapping: UnsafeRawBufferPointer
+
+  /// Maps the file at `path` and checks its header against its size.
+  package init(path: String) throws(CheckpointError) {
+    self.path = path
+    mapping = try Disk.map(path)
+    do {
+      let header = try SafetensorsHeader.parse(mapping)
+      tensors = header.tensors
+      metadata = header.metadata
+    } catch {
+      Disk.unmap(mapping)
+      throw .malformedTensorFile(path: path, fault: error)
+    }
+  }
+
+  deinit { Disk.unmap(mapping) }
+
+  /// The entry of a tensor, or an error that names the file.
+  package func entry(_ name: String) throws(CheckpointError) -> TensorEntry {
+    guard let entry = tensors[name] else { throw .tensorNotFound(name: name, path: path) }
+    return entry
+  }
+
+  /// Lends the bytes of a tensor, as stored, without a copy; not necessarily aligned to its element.
+  package func withBytes<Result>(
+    of name: String, _ body: (UnsafeRawBufferPointer) throws(CheckpointError) -> Result
+  ) throws(CheckpointError) -> Result {
+    try body(UnsafeRawBufferPointer(rebasing: mapping[try entry(name).byteRange]))
+  }
+
+  /// Lends the whole file's bytes, for a checksum.
+  func withFileBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result { body(mapping) }
+
+  /// Reads elements of a tensor, in row-major order, as float32.
+  ///
+  /// F32 is copied, BF16 and F16 convert exactly, F64 rounds to nearest even.
+  /// - Parameters:
+  ///   - destination: room for as many numbers as `elements` has.
+  ///   - elements: which elements; all if nil.
+  package func read(
+    _ name: String, into destination: UnsafeMutablePointer<Float>, elements: Range<Int>? = nil
+  ) throws(CheckpointError) {
+    let entry = try entry(name)
+    let elements = elements ?? 0..<entry.elementCount
+    guard elements.lowerBound >= 0, elements.upperBound <= entry.elementCount else {
+      throw .outsideTensor(name: name, requested: "element range \(elements)", shape: entry.shape)
+    }
+    guard entry.type.isReadableAsFloat32 else {
+      throw .unreadableType(name: name, type: entry.type.rawValue, path: path)
+    }
+    convertElements(of: entry, from: elements.lowerBound, count: elements.count, into: destination)
+  }
+
+  /// Reads the part of `request` that lies in `piece`, where this file's tensor `name` holds `piece`.
+  ///
+  /// - Parameter destination: room for the whole of `request`, row-major.
+  func read(
+    _ name: String, holding piece: Box, request: Box, into destination: UnsafeMutablePointer<Float>
+  ) throws(CheckpointError) {
+    let entry = try entry(name)
+    guard entry.type.isReadableAsFloat32 else {
+      throw .unreadableType(name: name, type: entry.type.rawValue, path: path)
+    }
+    require(entry.shape == piece.extents, "piece \(piece.extents) is stored with shape \(entry.shape)")
+    piece.forEachRun(sharedWith: request) { pieceOffset, requestOffset, count in
+      convertElements(of: entry, from: pieceOffset, count: count, into: destination + requestOffset)
+    }
+  }
+
+  private func convertElements(
+    of entry: TensorEntry, from first: Int, count: Int, into destination: UnsafeMutablePointer<Float>
+  ) {
+    guard count > 0, let base = mapping.baseAddress else { return }
+    let source = base + entry.byteRange.lowerBound + first * entry.type.byteCount
+    let converted = convert(source, as: entry.type, count: count, into: destination)
+    require(converted, "elements of type \(entry.type) were not checked before their conversion")
+  }
+}
