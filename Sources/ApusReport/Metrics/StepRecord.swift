@@ -1,0 +1,77 @@
+/// What one training step reports: a line of `metrics.jsonl`, a point of every chart.
+///
+/// The JSON keys are the property names in snake case and never change meaning; a new key may be added.
+package struct StepRecord: Codable, Hashable, Sendable {
+  /// Counted from 1.
+  package var step: Int
+  /// Mean training loss of the step, in nats per token.
+  package var loss: Double
+  /// Global L2 norm of the gradient before clipping.
+  package var gradientNorm: Double
+  package var learningRate: Double
+  /// Tokens of the global batch over `stepSeconds`.
+  package var tokensPerSecond: Double
+  package var tokensPerSecondPerRank: Double
+  package var stepSeconds: Double
+  package var forwardSeconds: Double
+  package var backwardSeconds: Double
+  package var optimizerSeconds: Double
+  /// Time in which the step waited for its batch.
+  package var dataWaitSeconds: Double
+  /// Model FLOPs over the peak of the device, 0 to 1, causal attention counted as half;
+  /// `nil` where the peak is unknown.
+  package var modelFLOPsUtilization: Double?
+  package var peakMemoryBytes: Int
+  /// Tokens of the whole run up to and including this step.
+  package var tokensSeen: Int
+  /// Estimated time to the last step.
+  package var secondsLeft: Double
+  /// Nats per token, at steps that validate.
+  package var validationLoss: Double?
+  package var validationBitsPerByte: Double?
+
+  package init(
+    step: Int, loss: Double, gradientNorm: Double, learningRate: Double, tokensPerSecond: Double,
+    tokensPerSecondPerRank: Double, stepSeconds: Double, forwardSeconds: Double, backwardSeconds: Double,
+    optimizerSeconds: Double, dataWaitSeconds: Double, modelFLOPsUtilization: Double? = nil,
+    peakMemoryBytes: Int, tokensSeen: Int, secondsLeft: Double, validationLoss: Double? = nil,
+    validationBitsPerByte: Double? = nil
+  ) {
+    self.step = step
+    self.loss = loss
+    self.gradientNorm = gradientNorm
+    self.learningRate = learningRate
+    self.tokensPerSecond = tokensPerSecond
+    self.tokensPerSecondPerRank = tokensPerSecondPerRank
+    self.stepSeconds = stepSeconds
+    self.forwardSeconds = forwardSeconds
+    self.backwardSeconds = backwardSeconds
+    self.optimizerSeconds = optimizerSeconds
+    self.dataWaitSeconds = dataWaitSeconds
+    self.modelFLOPsUtilization = modelFLOPsUtilization
+    self.peakMemoryBytes = peakMemoryBytes
+    self.tokensSeen = tokensSeen
+    self.secondsLeft = secondsLeft
+    self.validationLoss = validationLoss
+    self.validationBitsPerByte = validationBitsPerByte
+  }
+
+  package enum CodingKeys: String, CodingKey, CaseIterable {
+    case step, loss
+    case gradientNorm = "gradient_norm"
+    case learningRate = "learning_rate"
+    case tokensPerSecond = "tokens_per_second"
+    case tokensPerSecondPerRank = "tokens_per_second_per_rank"
+    case stepSeconds = "step_seconds"
+    case forwardSeconds = "forward_seconds"
+    case backwardSeconds = "backward_seconds"
+    case optimizerSeconds = "optimizer_seconds"
+    case dataWaitSeconds = "data_wait_seconds"
+    case modelFLOPsUtilization = "model_flops_utilization"
+    case peakMemoryBytes = "peak_memory_bytes"
+    case tokensSeen = "tokens_seen"
+    case secondsLeft = "seconds_left"
+    case validationLoss = "validation_loss"
+    case validationBitsPerByte = "validation_bits_per_byte"
+  }
+}
