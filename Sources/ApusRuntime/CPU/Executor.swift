@@ -64,7 +64,9 @@ package final class Executor {
     guard let segment = program.segment(kind) else { return }
     let mapped = arena.arena.byteCount + Arena.guardByteCount
     for (index, kernel) in kernels(kind).enumerated() {
-      let before = Data(bytes: arena.arena.base, count: mapped)
+      let before = UnsafeMutableRawPointer.allocate(byteCount: mapped, alignment: 64)
+      defer { before.deallocate() }
+      before.copyMemory(from: arena.arena.base, byteCount: mapped)
       kernel(microbatch)
       let instruction = segment.instructions[index]
       var allowed = instruction.outputs.map { output in
@@ -74,9 +76,13 @@ package final class Executor {
       if let place = plan.workspace(kind, index) {
         allowed.append(place.offset..<place.offset + place.byteCount)
       }
-      let after = UnsafeRawBufferPointer(start: arena.arena.base, count: mapped)
-      for byte in 0..<mapped where before[byte] != after[byte] && !allowed.contains(where: { $0.contains(byte) }) {
-        throw SlotViolation(instruction: "\(instruction.label) \(instruction.op.name)", byteOffset: byte)
+      var from = 0
+      for slot in allowed.sorted(by: { $0.lowerBound < $1.lowerBound }) + [mapped..<mapped] {
+        if from < slot.lowerBound, memcmp(before + from, arena.arena.base + from, slot.lowerBound - from) != 0 {
+          throw SlotViolation(
+            instruction: "\(instruction.label) \(instruction.op.name)", byteRange: from..<slot.lowerBound)
+        }
+        from = max(from, slot.upperBound)
       }
     }
   }

@@ -33,9 +33,10 @@ extension Arena {
 /// An instruction wrote outside the slots of its outputs and its workspace.
 package struct SlotViolation: Error, CustomStringConvertible {
   package var instruction: String
-  package var byteOffset: Int
+  package var byteRange: Range<Int>
 
   package var description: String {
-    "\(instruction) wrote at byte \(byteOffset) of the arena, outside its outputs and workspace"
+    "\(instruction) wrote between bytes \(byteRange.lowerBound) and \(byteRange.upperBound) of the arena, "
+      + "outside its outputs and workspace"
   }
 }

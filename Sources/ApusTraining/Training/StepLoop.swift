@@ -1,0 +1,135 @@
+import ApusCore
+import ApusProgram
+import ApusRuntime
+import Foundation
+
+/// What one step gave and took.
+package struct StepOutcome: Hashable, Sendable {
+  package var loss: Double
+  package var gradientNorm: Double
+  package var tokens: Int
+  package var seconds: Double
+  package var forwardSeconds: Double
+  package var backwardSeconds: Double
+  package var optimizerSeconds: Double
+  package var dataSeconds: Double
+}
+
+/// A loss or norm was not finite; the step's update was not made.
+package struct NonFiniteStep: Error, CustomStringConvertible, Hashable {
+  package var step: Int
+  package var loss: Double
+  package var gradientNorm: Double
+  /// Parameters whose gradient holds the first non-finite numbers.
+  package var parameters: [String]
+
+  package var description: String {
+    let where_ = parameters.isEmpty ? "" : "; non-finite gradients in \(parameters.joined(separator: ", "))"
+    return "step \(step): loss \(loss), gradient norm \(gradientNorm)\(where_); the weights were not updated: "
+      + "lower the learning rate or check the data"
+  }
+}
+
+/// Drives an executor through training steps: the schedule of segments, the control tensor, the gate.
+package struct StepLoop {
+  package let executor: Executor
+  package let microbatches: Int
+  package let samplesPerMicrobatch: Int
+  private let beta1, beta2: Double
+
+  package init(
+    _ executor: Executor, microbatches: Int, samplesPerMicrobatch: Int, optimizer: OptimizerSettings
+  ) {
+    self.executor = executor
+    self.microbatches = microbatches
+    self.samplesPerMicrobatch = samplesPerMicrobatch
+    (beta1, beta2) = (optimizer.beta1, optimizer.beta2)
+  }
+
+  package var samplesPerStep: Int { microbatches * samplesPerMicrobatch }
+
+  /// Runs step `step` (counted from 1) on its samples.
+  ///
+  /// - Throws: `NonFiniteStep` before anything is updated, or what the source throws.
+  package func run(step: Int, learningRate: Double, _ source: some BatchSource) throws -> StepOutcome {
+    let program = executor.program
+    guard let targets = program.targets, let loss = program.loss, let norm = program.gradientNorm else {
+      require(false, "the program is not a training step")
+      return StepOutcome(
+        loss: 0, gradientNorm: 0, tokens: 0, seconds: 0, forwardSeconds: 0, backwardSeconds: 0,
+        optimizerSeconds: 0, dataSeconds: 0)
+    }
+    let clock = Stopwatch()
+    var outcome = StepOutcome(
+      loss: 0, gradientNorm: 0, tokens: 0, seconds: 0, forwardSeconds: 0, backwardSeconds: 0,
+      optimizerSeconds: 0, dataSeconds: 0)
+    let (inputs, targetIds) = (executor.ints(program.tokens), executor.ints(targets))
+    func load(_ microbatch: Int) throws -> Int {
+      try source.fill(
+        inputs: inputs, targets: targetIds,
+        first: (step - 1) * samplesPerStep + microbatch * samplesPerMicrobatch, count: samplesPerMicrobatch)
+      return targetIds.reduce(0) { $0 + ($1 >= 0 ? 1 : 0) }
+    }
+    // The weight of a token is known before the first forward pass: all reductions are sums. With one
+    // micro-batch the tokens are read once, otherwise once for the count and once to run.
+    outcome.dataSeconds += try Stopwatch.measure {
+      for microbatch in 0..<microbatches { outcome.tokens += try load(microbatch) }
+    }
+    executor.set(.tokenWeight, 1 / Double(max(1, outcome.tokens)))
+    executor.set(.learningRate, learningRate)
+    executor.set(.correction1, 1 - pow(beta1, Double(step)))
+    executor.set(.correction2, 1 - pow(beta2, Double(step)))
+    for action in Schedule.accumulation(microbatches: microbatches) {
+      switch action {
+      case .run(let kind, let microbatch):
+        if kind == .forward, microbatches > 1 {
+          outcome.dataSeconds += try Stopwatch.measure { _ = try load(microbatch) }
+        }
+        let seconds = Stopwatch.measure { executor.run(kind, microbatch: microbatch) }
+        switch kind {
+        case .forward: outcome.forwardSeconds += seconds
+        case .backward: outcome.backwardSeconds += seconds
+        default: outcome.optimizerSeconds += seconds
+        }
+      case .gate:
+        outcome.loss = Double(executor.floats(loss)[0])
+        outcome.gradientNorm = Double(executor.floats(norm)[0])
+        guard outcome.loss.isFinite, outcome.gradientNorm.isFinite else {
+          throw NonFiniteStep(
+            step: step, loss: outcome.loss, gradientNorm: outcome.gradientNorm, parameters: nonFinite())
+        }
+      }
+    }
+    outcome.seconds = clock.seconds
+    return outcome
+  }
+
+  /// Names of the first parameters with a gradient that is not finite.
+  private func nonFinite() -> [String] {
+    var names: [String] = []
+    for unit in executor.program.units {
+      for parameter in unit.parameters where names.count < 3 {
+        if executor.floats(unit.gradient(of: parameter.tensor)).contains(where: { !$0.isFinite }) {
+          names.append(parameter.name)
+        }
+      }
+    }
+    return names
+  }
+}
+
+/// Wall-clock seconds since it was made.
+package struct Stopwatch {
+  private let start = DispatchTime.now().uptimeNanoseconds
+
+  package init() {}
+
+  package var seconds: Double { Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9 }
+
+  /// Seconds that `body` takes.
+  package static func measure(_ body: () throws -> Void) rethrows -> Double {
+    let watch = Stopwatch()
+    try body()
+    return watch.seconds
+  }
+}
