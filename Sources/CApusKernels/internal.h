@@ -77,9 +77,6 @@ APUS_INLINE float apus_exp(float x) {
   return p * low.f * high.f;
 }
 
-// 1 / (1 + exp(-x)), within 3 units in the last place.
-APUS_INLINE float apus_sigmoid(float x) { return 1.0f / (1.0f + apus_exp(-x)); }
-
 // The sum and the largest of 16 lanes, in a fixed order.
 #define APUS_SUM16(v) apus_sum_lanes((const float *)&(v))
 #define APUS_MAX16(v) apus_max_lanes((const float *)&(v))
