@@ -11,7 +11,7 @@ extension GivenShape {
   }
 
   private func checkHeads(_ shape: ModelConfiguration, in reader: inout SectionReader) {
-    guard reader.isGood("heads", "hidden_size", "key_value_heads", "head_size", "family") else { return }
+    guard reader.isGood("preset", "heads", "hidden_size", "key_value_heads", "head_size", "family") else { return }
     let heads = shape.headCount
     if !heads.isMultiple(of: shape.keyValueHeadCount) {
       let key = reader.has("key_value_heads") ? "key_value_heads" : "heads"

@@ -123,7 +123,7 @@ extension TrainingSection {
     } else if minimumLearningRate > learningRate {
       reader.report(
         "minimum_learning_rate", "\(minimumLearningRate) is above the learning rate \(learningRate)",
-        "use at most \(learningRate), usually \(learningRate / 10)")
+        "use at most \(learningRate), usually \(Self.tenth(of: learningRate))")
     }
   }
 
