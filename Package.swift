@@ -44,6 +44,7 @@ let package = Package(
     .testTarget(name: "ApusKernelTests", dependencies: ["ApusReference", "CApusKernels", "CApusMatrix"]),
     .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels"]),
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration", "ApusModels"]),
+    .testTarget(name: "ApusCommandLineTests", dependencies: ["apus-cli"]),
     .testTarget(name: "ApusDataTests", dependencies: ["ApusData"]),
     .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"]),
     .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),
