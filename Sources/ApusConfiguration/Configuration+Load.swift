@@ -43,7 +43,8 @@ extension Configuration {
     // A file that is no mapping says nothing about its keys; the overrides are still checked.
     var isReadable = written != nil || problems.isEmpty
     var base = written ?? empty
-    if case .mapping = base.content {} else if !base.isNull {
+    if case .mapping = base.content {
+    } else if !base.isNull {
       let message = "the file is \(base.found)"
       problems.append(base.place.problem("", message, "write a mapping, one `key: value` a line"))
       (isReadable, base) = (false, empty)

@@ -75,7 +75,8 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     self.gradientAccumulation = gradientAccumulation
     self.globalBatchSize = globalBatchSize ?? microBatchSize * gradientAccumulation
     self.learningRate = learningRate
-    self.minimumLearningRate = schedule == .constant ? learningRate : minimumLearningRate ?? Self.tenth(of: learningRate)
+    self.minimumLearningRate =
+      schedule == .constant ? learningRate : minimumLearningRate ?? Self.tenth(of: learningRate)
     self.warmupSteps = warmupSteps ?? Self.defaultWarmup(steps)
     self.schedule = schedule
     self.beta1 = beta1

@@ -3,7 +3,9 @@ import Testing
 @testable import apus_cli
 
 private let specification = ArgumentsSpecification(
-  positionals: [Positional("FILE", help: "A file."), Positional("MORE", required: false, repeated: true, help: "More.")],
+  positionals: [
+    Positional("FILE", help: "A file."), Positional("MORE", required: false, repeated: true, help: "More."),
+  ],
   options: [
     .value("steps", "N", .integer(1...Int.max), default: "10", help: "Steps."),
     .value("rate", "X", .number, help: "Rate."),
@@ -42,7 +44,10 @@ private enum Format: String { case text, json }
   @Test(arguments: [
     ([], "FILE is missing; --help explains the arguments"),
     (["f", "--stesp", "3"], "unknown option --stesp; did you mean --steps?"),
-    (["f", "--zzzzzz"], "unknown option --zzzzzz; valid are --steps, --rate, --set, --format, --quiet or --help"),
+    (
+      ["f", "--zzzzzz"],
+      "unknown option --zzzzzz; valid are --steps, --rate, --set, --format, --quiet or --help"
+    ),
     (["f", "-q"], "unknown option -q; options are written in full with two dashes"),
     (["f", "--steps"], "--steps has no value; write --steps N"),
     (["f", "--steps", "--quiet"], "--steps has no value; write --steps N"),
@@ -61,7 +66,8 @@ private enum Format: String { case text, json }
 
   @Test func unexpectedArgument() {
     let error = #expect(throws: UsageError.self) {
-      try ArgumentsParser.parse(["a", "b"], ArgumentsSpecification(positionals: [Positional("FILE", help: "A file.")]))
+      try ArgumentsParser.parse(
+        ["a", "b"], ArgumentsSpecification(positionals: [Positional("FILE", help: "A file.")]))
     }
     #expect(error?.description == "unexpected argument \"b\"; quote a value that has spaces")
   }

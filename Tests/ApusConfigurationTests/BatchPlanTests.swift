@@ -56,6 +56,8 @@ import Testing
     #expect(both?.message == "8192 tokens are 2 samples of 4096, but global_batch_size is 3")
     let three = #expect(throws: BatchPlan.Conflict.self) { try plan(mbs: 2, ga: 2, gbs: 5) }
     #expect(three?.remedy == "use 4 samples, or remove one of the factors")
+    // Absurd numbers are refused before they overflow.
+    #expect(throws: BatchPlan.Conflict.self) { try plan(gbs: 1 << 40, tokens: 4096, sequence: 1 << 24) }
     #expect(throws: BatchPlan.Conflict.self) { try plan(mbs: 1 << 20, ga: 1 << 20, dp: 1 << 20) }
   }
 }

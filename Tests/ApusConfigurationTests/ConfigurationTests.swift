@@ -50,7 +50,8 @@ import Testing
     #expect(own.model.shape?.vocabularySize == 0 && own.training.sequenceLength == 32)
     let plain = try parse("model.preset=llama-3.2-1b", "model.rope_scaling=null")
     #expect(plain.model.shape?.ropeScaling == nil && plain.training.sequenceLength == 1024)
-    #expect(try parse("model.preset=gpt2-124m", "model.vocabulary_size=tokenizer").model.shape?.vocabularySize == 0)
+    #expect(
+      try parse("model.preset=gpt2-124m", "model.vocabulary_size=tokenizer").model.shape?.vocabularySize == 0)
   }
 
   @Test func noValidation() throws {
@@ -63,10 +64,16 @@ import Testing
     [], ["model.preset=llama-3.2-1b"], ["model.preset=null", "model.from=a folder/b"],
     ["model.preset=gpt2-124m", "model.vocabulary_size=tokenizer", "model.norm_epsilon=1e-6"],
     ["model.preset=llama-3.2-1b", "model.rope_scaling=null", "model.rope_theta=123456.7"],
-    ["data.train=[a, {path: 'b: c', weight: 0.1, format: jsonl, text_field: \"te\\\"xt\"}]", "data.validation=['*.txt']"],
+    [
+      "data.train=[a, {path: 'b: c', weight: 0.1, format: jsonl, text_field: \"te\\\"xt\"}]",
+      "data.validation=['*.txt']",
+    ],
     ["data.tokenizer=null.json", "data.shuffle=false", "training.schedule=constant"],
     ["training.global_batch_size=12", "training.gradient_clip=0", "training.minimum_learning_rate=0"],
-    ["output.sample_prompt=\"true\\n# é\\u2028 \\u0085\\\\ 😀\"", "output.folder=yes", "training.seed=9223372036854775807"],
+    [
+      "output.sample_prompt=\"true\\n# é\\u2028 \\u0085\\\\ 😀\"", "output.folder=yes",
+      "training.seed=9223372036854775807",
+    ],
     ["checkpoint.at_end=false", "output.tensorboard=false", "data.validation_fraction=0"],
     ["output.sample_prompt=\"123\"", "output.folder=\"~\"", "training.learning_rate=5e-324"],
   ])

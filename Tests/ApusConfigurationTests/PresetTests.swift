@@ -27,7 +27,9 @@ private func parameterCount(_ m: ModelConfiguration) -> Int {
     #expect(parameterCount(try #require(ModelPresets.named(name))) == count)
   }
 
-  @Test(arguments: [("bench-1.34b", 1.342), ("bench-3.57b", 3.574), ("bench-8.86b", 8.858), ("bench-80b", 79.994)])
+  @Test(arguments: [
+    ("bench-1.34b", 1.342), ("bench-3.57b", 3.574), ("bench-8.86b", 8.858), ("bench-80b", 79.994),
+  ])
   func benchmarkCount(name: String, billions: Double) throws {
     // The published names count without the norm weights.
     let shape = try #require(ModelPresets.named(name))

@@ -73,35 +73,75 @@ func overrideProblems(_ overrides: String...) -> [String] {
         "job.yaml: data.train: is missing; write the files to train on, for example `train: [corpus/*.txt]`",
         "job.yaml: training.steps: is missing, and so is tokens; write one of them, for example `steps: 1000`",
       ])
+    #expect(
+      problems("model: {preset: llama-tiny}\ntraining: {steps: 1}", "data.seed=3") == [
+        "job.yaml: data.train: is missing; write the files to train on, for example `train: [corpus/*.txt]`"
+      ])
     let partial = problems("model: {family: gpt2, heads: 4}\ndata: {train: a}\ntraining: {steps: 1}")
     #expect(partial.count == 3)
     #expect(partial.allSatisfy { $0.contains("job.yaml:1: model.") && $0.contains("is missing") })
   }
 
   @Test(arguments: [
-    ("training.steps=\"20\"", "--set training.steps: found the quoted text \"20\", expected a whole number "
-      + "from 1 to 1000000000; remove the quotes"),
-    ("training.steps=1.5", "--set training.steps: found the number 1.5, expected a whole number from 1 to "
-      + "1000000000; write a whole number from 1 to 1000000000"),
-    ("training.steps=[1]", "--set training.steps: found a list, expected a whole number from 1 to "
-      + "1000000000; write a whole number from 1 to 1000000000"),
-    ("training.beta1=.nan", "--set training.beta1: found the text \".nan\", expected a number of at least 0 "
-      + "and below 1; write a number of at least 0 and below 1"),
+    (
+      "training.steps=\"20\"",
+      "--set training.steps: found the quoted text \"20\", expected a whole number "
+        + "from 1 to 1000000000; remove the quotes"
+    ),
+    (
+      "training.steps=1.5",
+      "--set training.steps: found the number 1.5, expected a whole number from 1 to "
+        + "1000000000; write a whole number from 1 to 1000000000"
+    ),
+    (
+      "training.steps=[1]",
+      "--set training.steps: found a list, expected a whole number from 1 to "
+        + "1000000000; write a whole number from 1 to 1000000000"
+    ),
+    (
+      "training.beta1=.nan",
+      "--set training.beta1: found the text \".nan\", expected a number of at least 0 "
+        + "and below 1; write a number of at least 0 and below 1"
+    ),
     ("training.beta2=1", "--set training.beta2: 1 is out of range; use a number of at least 0 and below 1"),
-    ("data.shuffle=yes", "--set data.shuffle: found the text \"yes\", expected true or false; write true or false"),
+    (
+      "data.shuffle=yes",
+      "--set data.shuffle: found the text \"yes\", expected true or false; write true or false"
+    ),
     ("data.train={weight: 1}", "--set data.train.path: is missing; write the file or a glob"),
-    ("data.train=[a, {path: b, weigth: 1}]", "--set data.train[1].weigth: is an unknown key; did you mean weight?"),
-    ("data.train=[[a]]", "--set data.train[0]: found a list, expected a path or a mapping with path; write a path"),
-    ("training.schedule=cosin", "--set training.schedule: \"cosin\" is not known; did you mean cosine? valid are "
-      + "cosine, linear or constant"),
-    ("training.precision=fp64", "--set training.precision: \"fp64\" is not known; did you mean fp32? valid is fp32"),
-    ("model=llama", "--set model: is no path of a key; write section and key with a dot between, as in "
-      + "training.steps=20"),
+    (
+      "data.train=[a, {path: b, weigth: 1}]",
+      "--set data.train[1].weigth: is an unknown key; did you mean weight?"
+    ),
+    (
+      "data.train=[[a]]",
+      "--set data.train[0]: found a list, expected a path or a mapping with path; write a path"
+    ),
+    (
+      "training.schedule=cosin",
+      "--set training.schedule: \"cosin\" is not known; did you mean cosine? valid are "
+        + "cosine, linear or constant"
+    ),
+    (
+      "training.precision=fp64",
+      "--set training.precision: \"fp64\" is not known; did you mean fp32? valid is fp32"
+    ),
+    (
+      "model=llama",
+      "--set model: is no path of a key; write section and key with a dot between, as in "
+        + "training.steps=20"
+    ),
     ("training.steps", "--set training.steps: has no value; write it as --set training.steps=VALUE"),
-    ("training.steps.more=1", "--set training.steps.more: goes through training.steps, which is a list or a "
-      + "single value; set the whole of it, as in --set 'training.steps=[...]'"),
-    ("data.train=*all", "--set data.train: refers to *all; write the value itself, or quote a text that "
-      + "begins with *"),
+    (
+      "training.steps.more=1",
+      "--set training.steps.more: goes through training.steps, which is a list or a "
+        + "single value; set the whole of it, as in --set 'training.steps=[...]'"
+    ),
+    (
+      "data.train=*all",
+      "--set data.train: refers to *all; write the value itself, or quote a text that "
+        + "begins with *"
+    ),
     ("checkpoint.steps=3", "--set checkpoint.steps: is an unknown key; it belongs to the section training"),
   ])
   func oneBadOverride(text: String, line: String) {
@@ -113,15 +153,19 @@ func overrideProblems(_ overrides: String...) -> [String] {
     #expect(lines.count == 2)
     #expect(lines[0].hasPrefix("job.yaml:3: is not valid YAML: "))
     #expect(lines[1].hasPrefix("--set training.steps: has no value"))
-    #expect(problems("a: b\n---\nc: d\n").contains("job.yaml:2: a second document begins here; keep one document a file"))
-    #expect(problems("just text")[0] == "job.yaml:1: the file is the text \"just text\"; write a mapping, one "
-      + "`key: value` a line")
-    let tagged = problems("model: !!str x\n" + minimal.split(separator: "\n").dropFirst().joined(separator: "\n"))
+    #expect(
+      problems("a: b\n---\nc: d\n").contains(
+        "job.yaml:2: a second document begins here; keep one document a file"))
+    #expect(
+      problems("just text")[0] == "job.yaml:1: the file is the text \"just text\"; write a mapping, one "
+        + "`key: value` a line")
+    let tagged = problems(
+      "model: !!str x\n" + minimal.split(separator: "\n").dropFirst().joined(separator: "\n"))
     #expect(tagged[0].hasPrefix("job.yaml:1: model: has the tag "))
   }
 
   @Test func problemsStayOnOneLine() {
-    let lines = problems(minimal + "\noutput: {log_every: \"a\\nb\"}")
-    #expect(lines.count == 1 && !lines[0].contains("\n"))
+    let lines = problems(minimal + "\noutput: {log_every: \"a\\r\\nb\"}")
+    #expect(lines.count == 1 && lines[0].contains("\"a\\u{d}\\nb\""))
   }
 }

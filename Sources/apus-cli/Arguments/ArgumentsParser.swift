@@ -72,7 +72,9 @@ struct ArgumentsParser {
     var words = positionalWords[...]
     for positional in specification.positionals {
       guard let first = words.first else {
-        if positional.required { throw UsageError("\(positional.name) is missing; --help explains the arguments") }
+        if positional.required {
+          throw UsageError("\(positional.name) is missing; --help explains the arguments")
+        }
         continue
       }
       let taken = positional.repeated ? words : [first]

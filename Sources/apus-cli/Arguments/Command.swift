@@ -66,7 +66,8 @@ struct CommandTable: Sendable {
       return try request(command, rest, path: "\(program) \(first)")
     case .group(let name, let summary, let commands):
       guard let second = rest.first else {
-        throw UsageError("\(name) needs a command; one of \(alternatives(commands.map { $0.name })), or --help")
+        throw UsageError(
+          "\(name) needs a command; one of \(alternatives(commands.map { $0.name })), or --help")
       }
       if Self.asksForHelp(second) { return .help(groupHelp(name, summary, commands)) }
       guard let command = commands.first(where: { $0.name == second }) else {
@@ -89,7 +90,9 @@ struct CommandTable: Sendable {
   private static func asksForHelp(_ word: String) -> Bool { ["--help", "-h", "help"].contains(word) }
 
   private func unknown(_ word: String, among valid: [String], after group: String) -> UsageError {
-    if word.hasPrefix("-") { return UsageError("unknown option \(word); options follow a command, or --help") }
+    if word.hasPrefix("-") {
+      return UsageError("unknown option \(word); options follow a command, or --help")
+    }
     let remedy = nearestName(to: word, in: valid).map { "did you mean \(program) \(group)\($0)?" }
     return UsageError("unknown command \(group)\(word); \(remedy ?? "valid are \(alternatives(valid))")")
   }

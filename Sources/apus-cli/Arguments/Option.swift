@@ -26,7 +26,8 @@ struct Option: Sendable {
     default defaultValue: String? = nil, help: String
   ) -> Option {
     Option(
-      name: name, valueName: valueName, kind: kind, help: help, repeated: repeated, defaultValue: defaultValue)
+      name: name, valueName: valueName, kind: kind, help: help, repeated: repeated, defaultValue: defaultValue
+    )
   }
 
   /// An option that is there or not.

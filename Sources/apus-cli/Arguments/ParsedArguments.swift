@@ -25,7 +25,8 @@ struct ParsedArguments: Sendable {
   func all(_ name: String) -> [String] {
     let option = specification.options.first { $0.name == name && $0.valueName != nil }
     require(
-      option != nil || specification.positionals.contains { $0.name == name }, "argument \(name) is not declared")
+      option != nil || specification.positionals.contains { $0.name == name },
+      "argument \(name) is not declared")
     return values[name] ?? option?.defaultValue.map { [$0] } ?? []
   }
 

@@ -11,7 +11,8 @@ enum ConfigCommand {
   enum Show: Command {
     static let name = "show"
     static let summary = "Print a configuration with every default filled in, as YAML."
-    static let arguments = configurationArguments(json: "Print JSON instead of YAML, or the problems as JSON.")
+    static let arguments = configurationArguments(
+      json: "Print JSON instead of YAML, or the problems as JSON.")
 
     static func run(_ arguments: ParsedArguments) throws {
       let configuration = try loadOrReport(arguments)
