@@ -91,6 +91,9 @@ public struct BatchPlan: Hashable, Sendable {
   private static func checkFactors(
     _ request: Request, _ dp: Int, _ sequenceLength: Int
   ) throws(Conflict) {
+    if let size = request.globalBatchSize, size > largest / sequenceLength {
+      throw tooLarge("global_batch_size")
+    }
     var product = sequenceLength
     for (key, factor) in [
       ("micro_batch_size", dp), ("micro_batch_size", request.microBatchSize ?? 1),
@@ -108,7 +111,8 @@ public struct BatchPlan: Hashable, Sendable {
   }
 
   private static func tooLarge(_ key: String) -> Conflict {
-    Conflict(key: key, message: "the global batch has more than \(largest) tokens", remedy: "use a smaller one")
+    Conflict(
+      key: key, message: "the global batch has more than \(largest) tokens", remedy: "use a smaller one")
   }
 
   /// The batch in samples and the key that fixes it, or nil when none does.
@@ -131,7 +135,8 @@ public struct BatchPlan: Hashable, Sendable {
     if let size = request.globalBatchSize, size != samples {
       throw Conflict(
         key: "global_batch_tokens",
-        message: "\(tokens) tokens are \(samples) samples of \(sequenceLength), but global_batch_size is \(size)",
+        message:
+          "\(tokens) tokens are \(samples) samples of \(sequenceLength), but global_batch_size is \(size)",
         remedy: "remove one of the two, or use \(size * sequenceLength) tokens")
     }
     return (samples, "global_batch_tokens")

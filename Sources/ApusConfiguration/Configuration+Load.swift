@@ -39,10 +39,17 @@ extension Configuration {
     var reader = YAMLReader(file: name)
     let written = reader.read(yaml, at: "")
     var problems = reader.problems
-    // A file that libyaml cannot read says nothing about its keys; the overrides are still checked.
-    let isReadable = written != nil || problems.isEmpty
     let empty = YAMLNode(content: .mapping([]), place: Place(file: name))
-    let root = Overrides.apply(overrides, to: written ?? empty, problems: &problems)
+    // A file that is no mapping says nothing about its keys; the overrides are still checked.
+    var isReadable = written != nil || problems.isEmpty
+    var base = written ?? empty
+    if case .mapping = base.content {
+    } else if !base.isNull {
+      let message = "the file is \(base.found)"
+      problems.append(base.place.problem("", message, "write a mapping, one `key: value` a line"))
+      (isReadable, base) = (false, empty)
+    }
+    let root = Overrides.apply(overrides, to: base, problems: &problems)
     let stem = URL(fileURLWithPath: name).deletingPathExtension().lastPathComponent
     let document = ConfigurationDocument(root: root, file: name, stem: stem)
     if isReadable { problems += document.problems }

@@ -64,7 +64,8 @@ public struct Configuration: Hashable, Sendable, Codable {
           key: "model.vocabulary_size",
           message: "the tokenizer's \(tokenizerVocabularySize) tokens exceed the model's vocabulary "
             + "\(shape.vocabularySize)",
-          remedy: model.from == nil ? "use \(tokenizerVocabularySize) or more" : "use the folder's own tokenizer"))
+          remedy: model.from == nil
+            ? "use \(tokenizerVocabularySize) or more" : "use the folder's own tokenizer"))
     }
     if !problems.isEmpty { throw ConfigurationError(problems: problems) }
   }

@@ -62,7 +62,8 @@ public struct DataSource: Hashable, Sendable, Codable {
       return source
     case .scalar, .list:
       reader.add(
-        node.place.problem(path, "found \(node.found), expected a path or a mapping with path", "write a path"),
+        node.place.problem(
+          path, "found \(node.found), expected a path or a mapping with path", "write a path"),
         under: key)
       return nil
     }

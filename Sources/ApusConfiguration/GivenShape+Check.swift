@@ -11,7 +11,9 @@ extension GivenShape {
   }
 
   private func checkHeads(_ shape: ModelConfiguration, in reader: inout SectionReader) {
-    guard reader.isGood("heads", "hidden_size", "key_value_heads", "head_size", "family") else { return }
+    guard reader.isGood("preset", "heads", "hidden_size", "key_value_heads", "head_size", "family") else {
+      return
+    }
     let heads = shape.headCount
     if !heads.isMultiple(of: shape.keyValueHeadCount) {
       let key = reader.has("key_value_heads") ? "key_value_heads" : "heads"
@@ -47,7 +49,8 @@ extension GivenShape {
         "GPT-2 needs heads x head_size = hidden_size, but \(shape.headCount) x \(shape.headSize) is "
           + "\(shape.headCount * shape.headSize), not \(shape.hiddenSize)",
         shape.hiddenSize.isMultiple(of: shape.headCount)
-          ? "use a head size of \(shape.hiddenSize / shape.headCount)" : "use heads that divide the hidden size")
+          ? "use a head size of \(shape.hiddenSize / shape.headCount)"
+          : "use heads that divide the hidden size")
     }
     if reader.isGood("heads", "key_value_heads"), shape.keyValueHeadCount != shape.headCount {
       reader.report(

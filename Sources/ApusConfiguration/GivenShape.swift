@@ -15,7 +15,8 @@ struct GivenShape {
   private let family: ModelConfiguration.Family?
   /// 0 for the word `tokenizer`.
   private let vocabularySize: Int?
-  private let maximumSequenceLength, layers, hiddenSize, heads, keyValueHeads, headSize, intermediateSize: Int?
+  private let maximumSequenceLength, layers, hiddenSize, heads, keyValueHeads, headSize,
+    intermediateSize: Int?
   private let tiedEmbeddings: Bool?
   private let normEpsilon, ropeTheta: Double?
   private let ropeScaling: ModelConfiguration.RopeScaling?
@@ -54,11 +55,13 @@ struct GivenShape {
     let high = nested.number("high_frequency_factor", .positive) ?? 4
     let original = nested.integer("original_maximum_position", 1...16_777_216)
     nested.reportMissing("factor", "write by how much the context is stretched, for example 8")
-    nested.reportMissing("original_maximum_position", "write the positions before stretching, for example 8192")
+    nested.reportMissing(
+      "original_maximum_position", "write the positions before stretching, for example 8192")
     nested.reportUnknownKeys()
     if nested.isGood("low_frequency_factor", "high_frequency_factor"), low >= high {
       nested.report(
-        "low_frequency_factor", "\(low) is not below high_frequency_factor \(high)", "use 1 and 4 as Llama 3.1 does")
+        "low_frequency_factor", "\(low) is not below high_frequency_factor \(high)",
+        "use 1 and 4 as Llama 3.1 does")
     }
     reader.absorb(nested, under: "rope_scaling")
     guard let factor, let original else { return nil }
@@ -69,7 +72,8 @@ struct GivenShape {
   /// Notes what a shape without a preset lacks.
   func reportMissing(in reader: inout SectionReader) {
     if GivenShape.keys.allSatisfy({ !reader.has($0) }) {
-      let near = "write `preset: llama-tiny`, or family, layers, hidden_size, heads and maximum_sequence_length"
+      let near =
+        "write `preset: llama-tiny`, or family, layers, hidden_size, heads and maximum_sequence_length"
       reader.report("preset", "the model is missing", near)
       return
     }

@@ -30,7 +30,8 @@ public struct LayoutSection: Hashable, Sendable, Codable {
     expert = reader.integer("expert", degrees, aliases: ["ep"]) ?? 1
     for (name, alias, degree) in named where degree != 1 {
       reader.report(
-        reader.has(name) ? name : alias, "\(name) parallel degree \(degree) cannot run yet: training has one rank",
+        reader.has(name) ? name : alias,
+        "\(name) parallel degree \(degree) cannot run yet: training has one rank",
         "use 1")
     }
   }

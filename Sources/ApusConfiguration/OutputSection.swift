@@ -34,7 +34,8 @@ public struct OutputSection: Hashable, Sendable, Codable {
     samplePrompt = reader.text("sample_prompt")
     sampleTokens = reader.integer("sample_tokens", 1...1_000_000) ?? 64
     if !reader.has("sample_prompt") {
-      reader.refuse("sample_tokens", because: "has no effect without sample_prompt", "add sample_prompt or remove it")
+      reader.refuse(
+        "sample_tokens", because: "has no effect without sample_prompt", "add sample_prompt or remove it")
     }
   }
 

@@ -13,7 +13,8 @@ enum Overrides {
   private static func apply(_ text: String, to root: inout YAMLNode, problems: inout [Problem]) {
     let place = Place(isOverride: true)
     guard let equals = text.firstIndex(of: "=") else {
-      problems.append(place.problem(text, "has no value", "write it as --set \(text.isEmpty ? "section.key" : text)=VALUE"))
+      problems.append(
+        place.problem(text, "has no value", "write it as --set \(text.isEmpty ? "section.key" : text)=VALUE"))
       return
     }
     let key = String(text[..<equals])
@@ -32,7 +33,8 @@ enum Overrides {
     if let blocked = set(node, at: path[...], in: &root) {
       problems.append(
         place.problem(
-          key, "goes through \(path.dropLast(blocked).joined(separator: ".")), which is a list or a single value",
+          key,
+          "goes through \(path.dropLast(blocked).joined(separator: ".")), which is a list or a single value",
           "set the whole of it, as in --set '\(path.dropLast(blocked).joined(separator: "."))=[...]'"))
     }
   }
@@ -45,7 +47,8 @@ enum Overrides {
     }
     if node.isNull { node.content = .mapping([]) }
     guard case .mapping(var entries) = node.content else { return path.count }
-    let empty = YAMLNode(content: .scalar("", plain: true), place: value.place)
+    // What an override leaves out of a section that it creates is missing in the file.
+    let empty = YAMLNode(content: .scalar("", plain: true), place: Place(file: node.place.file))
     let index =
       entries.firstIndex { $0.key == key }
       ?? {

@@ -39,9 +39,16 @@ public struct Problem: Hashable, Sendable, Codable, CustomStringConvertible {
 }
 
 extension String {
-  /// The text with line breaks written as `\n`, so that a quoted value cannot split a message.
+  /// The text with its control characters escaped, so that a quoted value cannot split a message.
   var oneLine: String {
-    split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\\n")
+    unicodeScalars.map { scalar in
+      switch scalar {
+      case "\n": "\\n"
+      case "\0"..<" ", "\u{7F}"..."\u{9F}", "\u{2028}", "\u{2029}":
+        "\\u{" + String(scalar.value, radix: 16) + "}"
+      default: String(scalar)
+      }
+    }.joined()
   }
 }
 

@@ -69,7 +69,9 @@ struct ResolvedEntries: Sendable {
 
 /// True for words that YAML reads as text without quotes: a letter first, then letters, digits, `-_./`.
 private func isPlainWord(_ text: String) -> Bool {
-  guard let first = text.utf8.first, (65...90).contains(first) || (97...122).contains(first) else { return false }
+  guard let first = text.utf8.first, (65...90).contains(first) || (97...122).contains(first) else {
+    return false
+  }
   let reserved = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
   return !reserved.contains(text.lowercased())
     && text.utf8.allSatisfy {

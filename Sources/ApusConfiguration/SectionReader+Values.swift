@@ -78,7 +78,9 @@ extension SectionReader {
   /// Notes a word that is none of the valid ones.
   mutating func reportChoice(_ key: String, _ found: String, among valid: [String]) {
     let near = nearestName(to: found, in: valid).map { "did you mean \($0)? " } ?? ""
-    report(key, "\"\(found)\" is not known", "\(near)valid \(valid.count > 1 ? "are" : "is") \(alternatives(valid))")
+    report(
+      key, "\"\(found)\" is not known",
+      "\(near)valid \(valid.count > 1 ? "are" : "is") \(alternatives(valid))")
   }
 
   mutating func reportType(_ node: YAMLNode, _ key: String, _ expected: String) {

@@ -21,9 +21,8 @@ struct SectionReader {
     case .mapping(let entries): self.entries = entries
     case .scalar, .list:
       if let node, !node.isNull {
-        let name = path.isEmpty ? "the file" : "the section"
         problems.append(
-          place.problem(path, "\(name) is \(node.found)", "write a mapping, one `key: value` a line"))
+          place.problem(path, "the section is \(node.found)", "write a mapping, one `key: value` a line"))
       }
     case nil: break
     }

@@ -9,15 +9,18 @@ extension TrainingSection {
     var hasValidation: Bool
   }
 
+  /// More is taken for a slip of the keyboard.
+  private static let mostSteps = 1_000_000_000
+
   init(reading reader: inout SectionReader, _ surroundings: Surroundings) {
-    let steps = reader.integer("steps", 1...1_000_000_000)
+    let steps = reader.integer("steps", 1...Self.mostSteps)
     let tokens = reader.integer("tokens", 1...Int.max)
     let sequenceLength = Self.readSequenceLength(in: &reader, surroundings)
     let batch = Self.readBatch(in: &reader, sequenceLength, surroundings)
     let schedule = reader.choice("schedule", Schedule.self) ?? .cosine
     let rate = reader.number("learning_rate", .positive)
     let minimum = reader.number("minimum_learning_rate", .notNegative)
-    let warmup = reader.integer("warmup_steps", 0...1_000_000_000)
+    let warmup = reader.integer("warmup_steps", 0...Self.mostSteps)
     let resolvedSteps = Self.resolveSteps(steps, tokens, batch, sequenceLength, in: &reader)
     self.init(
       steps: resolvedSteps ?? 1,
@@ -87,7 +90,8 @@ extension TrainingSection {
     _ steps: Int?, _ tokens: Int?, _ batch: BatchPlan?, _ sequenceLength: Int?, in reader: inout SectionReader
   ) -> Int? {
     if reader.has("steps"), reader.has("tokens") {
-      reader.report("tokens", "cannot go with steps: both fix the length of the training", "remove one of the two")
+      reader.report(
+        "tokens", "cannot go with steps: both fix the length of the training", "remove one of the two")
       return nil
     }
     if !reader.has("steps"), !reader.has("tokens") {
@@ -98,9 +102,10 @@ extension TrainingSection {
     let tokensPerStep = batch.globalBatchSize * sequenceLength
     let count = steps ?? tokens.map { ($0 - 1) / tokensPerStep + 1 }
     guard let count else { return nil }
-    if count.multipliedReportingOverflow(by: tokensPerStep).overflow {
+    if count > mostSteps || count.multipliedReportingOverflow(by: tokensPerStep).overflow {
+      let key = steps == nil ? "tokens" : "steps"
       reader.report(
-        steps == nil ? "tokens" : "steps", "the training has more tokens than 64 bits can count", "use a lower number")
+        key, "\(count) steps of \(tokensPerStep) tokens are more than can be counted", "use a lower number")
       return nil
     }
     return count
@@ -123,7 +128,7 @@ extension TrainingSection {
     } else if minimumLearningRate > learningRate {
       reader.report(
         "minimum_learning_rate", "\(minimumLearningRate) is above the learning rate \(learningRate)",
-        "use at most \(learningRate), usually \(learningRate / 10)")
+        "use at most \(learningRate), usually \(Self.tenth(of: learningRate))")
     }
   }
 
@@ -139,7 +144,8 @@ extension TrainingSection {
       !surroundings.hasValidation
     {
       reader.report(
-        "validate_every", "there is no validation data", "name data.validation, or set data.validation_fraction")
+        "validate_every", "there is no validation data",
+        "name data.validation, or set data.validation_fraction")
     }
     if reader.isGood("validation_tokens", "sequence_length"), validationTokens > 0,
       validationTokens < sequenceLength

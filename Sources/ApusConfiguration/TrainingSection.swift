@@ -75,7 +75,8 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     self.gradientAccumulation = gradientAccumulation
     self.globalBatchSize = globalBatchSize ?? microBatchSize * gradientAccumulation
     self.learningRate = learningRate
-    self.minimumLearningRate = schedule == .constant ? learningRate : minimumLearningRate ?? learningRate / 10
+    self.minimumLearningRate =
+      schedule == .constant ? learningRate : minimumLearningRate ?? Self.tenth(of: learningRate)
     self.warmupSteps = warmupSteps ?? Self.defaultWarmup(steps)
     self.schedule = schedule
     self.beta1 = beta1
@@ -96,6 +97,13 @@ public struct TrainingSection: Hashable, Sendable, Codable {
 
   /// Tokens of the whole training.
   public var tokens: Int { steps * globalBatchTokens }
+
+  /// A tenth, moved in decimal: of 0.0003 it is 0.00003, where division gives 0.000029999999999999997.
+  static func tenth(of rate: Double) -> Double {
+    let parts = "\(rate)".split(separator: "e")
+    let exponent = parts.count > 1 ? Int(parts[1]) ?? 0 : 0
+    return Double("\(parts[0])e\(exponent - 1)") ?? rate / 10
+  }
 
   /// A twentieth of the steps, at most 2,000.
   static func defaultWarmup(_ steps: Int) -> Int { min(steps / 20, 2000) }

@@ -37,7 +37,9 @@ func yamlEvents(of text: String) throws(YAMLSyntaxError) -> [YAMLEvent] {
     var events: [YAMLEvent] = []
     while true {
       var event = yaml_event_t()
-      guard yaml_parser_parse(parser, &event) == 1 else { return .failure(syntaxError(of: parser, in: bytes)) }
+      guard yaml_parser_parse(parser, &event) == 1 else {
+        return .failure(syntaxError(of: parser, in: bytes))
+      }
       defer { yaml_event_delete(&event) }
       if event.type == YAML_STREAM_END_EVENT { return .success(events) }
       if let translated = translate(event) { events.append(translated) }
@@ -78,7 +80,8 @@ private func decoration(
   anchor.map { "anchor &" + String(cString: $0) } ?? tag.map { "tag " + String(cString: $0) }
 }
 
-private func syntaxError(of parser: UnsafeMutablePointer<yaml_parser_t>, in bytes: [UInt8]) -> YAMLSyntaxError {
+private func syntaxError(of parser: UnsafeMutablePointer<yaml_parser_t>, in bytes: [UInt8]) -> YAMLSyntaxError
+{
   var message = parser.pointee.problem.map { String(cString: $0) } ?? "unknown error"
   if let context = parser.pointee.context { message += " " + String(cString: context) }
   // Errors of the character decoder carry an offset in bytes, the others a mark.

@@ -1,4 +1,11 @@
+import Foundation
+
+/// The program `apus`.
 @main
 enum Main {
-  static func main() { print("apus") }
+  /// Every command; one file each in `Commands`.
+  static let commands = CommandTable(
+    program: "apus", summary: "Train large language models.", entries: [ConfigCommand.entry])
+
+  static func main() { exit(commands.run(Array(CommandLine.arguments.dropFirst()))) }
 }

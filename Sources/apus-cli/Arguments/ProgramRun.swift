@@ -1,0 +1,29 @@
+import ApusConfiguration
+import Foundation
+
+extension CommandTable {
+  /// Runs what the words ask for and returns the exit status.
+  ///
+  /// 0: done. 2: a mistake on the command line or in a configuration. 1: anything else. Errors go to
+  /// standard error, one `apus: ...` line each.
+  func run(_ words: [String]) -> Int32 {
+    do {
+      switch try request(for: words) {
+      case .help(let text): print(text, terminator: "")
+      case .run(let command, let arguments): try command.run(arguments)
+      }
+      return 0
+    } catch let status as ExitStatus {
+      return status.code
+    } catch {
+      writeError(error)
+      return error is UsageError || error is ConfigurationError ? ExitStatus.usage.code : 1
+    }
+  }
+
+  /// One line a problem, each with the program's name.
+  private func writeError(_ error: any Error) {
+    let lines = "\(error)".split(separator: "\n").map { "\(program): \($0)\n" }.joined()
+    FileHandle.standardError.write(Data(lines.utf8))
+  }
+}
