@@ -45,7 +45,7 @@ let package = Package(
     .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels"]),
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration"]),
     .testTarget(name: "ApusDataTests", dependencies: ["ApusData"]),
-    .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"]),
+    .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),
     .testTarget(name: "ApusForesightTests", dependencies: ["ApusForesight"]),
     .testTarget(name: "ApusTrainingTests", dependencies: ["ApusTraining", "Apus"]),
