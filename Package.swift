@@ -46,7 +46,7 @@ let package = Package(
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration", "ApusModels"]),
     .testTarget(name: "ApusCommandLineTests", dependencies: ["apus-cli"]),
     .testTarget(name: "ApusDataTests", dependencies: ["ApusData"]),
-    .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"]),
+    .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),
     .testTarget(name: "ApusForesightTests", dependencies: ["ApusForesight"]),
     .testTarget(name: "ApusTrainingTests", dependencies: ["ApusTraining", "Apus"], exclude: ["Fixtures"]),

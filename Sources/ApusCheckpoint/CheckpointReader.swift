@@ -135,7 +135,8 @@ extension CheckpointManifest {
     let recorded = try Disk.read(folder + "/" + CheckpointManifest.checksumFileName)
     let checksum = CheckpointDraft.checksum(of: bytes)
     guard recorded == Array((checksum + "\n").utf8) else {
-      throw .tornCheckpoint(path: folder, reason: "\(CheckpointManifest.fileName) does not match its checksum")
+      throw .tornCheckpoint(
+        path: folder, reason: "\(CheckpointManifest.fileName) does not match its checksum")
     }
     let version = (try? JSONDecoder().decode(Version.self, from: Data(bytes)))?.formatVersion
     if let version, version > CheckpointManifest.currentVersion {
@@ -144,7 +145,8 @@ extension CheckpointManifest {
     do {
       self = try JSONDecoder().decode(CheckpointManifest.self, from: Data(bytes))
     } catch {
-      throw .tornCheckpoint(path: folder, reason: "\(CheckpointManifest.fileName) is not a manifest: \(error)")
+      throw .tornCheckpoint(
+        path: folder, reason: "\(CheckpointManifest.fileName) is not a manifest: \(error)")
     }
     guard checksumAlgorithm == StreamingChecksum.algorithm else {
       throw .tornCheckpoint(path: folder, reason: "unknown checksum algorithm \"\(checksumAlgorithm)\"")

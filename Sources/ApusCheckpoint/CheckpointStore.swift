@@ -105,7 +105,8 @@ package struct CheckpointStore: Sendable {
   package func steps() throws(CheckpointError) -> [Int] {
     guard Disk.exists(folder.path) else { return [] }
     return try Disk.names(in: folder.path).compactMap { name in
-      guard name.hasPrefix(CheckpointStore.prefix), let step = Int(name.dropFirst(CheckpointStore.prefix.count)),
+      guard name.hasPrefix(CheckpointStore.prefix),
+        let step = Int(name.dropFirst(CheckpointStore.prefix.count)),
         step >= 0, path(of: step).hasSuffix("/" + name)
       else { return nil }
       return step

@@ -67,7 +67,9 @@ struct ConfigurationFields {
 
   /// Notes a problem unless the field has the only value that Apus computes with, or is missing.
   mutating func demand(_ key: String, _ expected: Bool, because reason: String) {
-    if flag(key, default: expected) != expected { problems.append("\(path)\(key) is \(!expected): \(reason)") }
+    if flag(key, default: expected) != expected {
+      problems.append("\(path)\(key) is \(!expected): \(reason)")
+    }
   }
 
   /// Notes a problem unless the text is the only one that Apus computes with, or is missing.

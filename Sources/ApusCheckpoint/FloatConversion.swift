@@ -28,7 +28,8 @@ package func float32(float16 bits: UInt16) -> Float {
 /// F32 is copied, BF16 and F16 are exact, F64 rounds to nearest even.
 /// - Returns: false, with nothing written, if `type` is not one of these four.
 func convert(
-  _ source: UnsafeRawPointer, as type: SafetensorsType, count: Int, into destination: UnsafeMutablePointer<Float>
+  _ source: UnsafeRawPointer, as type: SafetensorsType, count: Int,
+  into destination: UnsafeMutablePointer<Float>
 ) -> Bool {
   switch type {
   case .float32:

@@ -116,9 +116,11 @@ enum HuggingFaceConfiguration {
     let differences = [
       "mistral": "like llama, but with sliding-window attention", "mixtral": "with experts",
       "qwen2": "like llama, but with biases on query, key and value",
-      "qwen3": "like llama, but with norms on query and key", "gemma": "like llama, but with GELU and scaled norms",
+      "qwen3": "like llama, but with norms on query and key",
+      "gemma": "like llama, but with GELU and scaled norms",
       "phi3": "like llama, but with fused projections", "gpt_neo": "like gpt2, but with local attention",
-      "gpt_neox": "with rotary positions and parallel blocks", "gpt_bigcode": "like gpt2, but with one key head",
+      "gpt_neox": "with rotary positions and parallel blocks",
+      "gpt_bigcode": "like gpt2, but with one key head",
     ]
     let difference = differences[type].map { " (\($0))" } ?? ""
     return "model_type \"\(type)\"\(difference) is not supported; supported are \(supported)"

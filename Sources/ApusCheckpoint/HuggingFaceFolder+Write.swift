@@ -117,7 +117,8 @@ extension HuggingFaceFolder {
       JSONMember(
         "metadata",
         .object([
-          JSONMember("total_parameters", .number(parameters)), JSONMember("total_size", .number(4 * parameters)),
+          JSONMember("total_parameters", .number(parameters)),
+          JSONMember("total_size", .number(4 * parameters)),
         ])),
       JSONMember("weight_map", .object(places.sorted { $0.key < $1.key })),
     ])

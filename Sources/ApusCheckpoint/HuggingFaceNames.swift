@@ -59,7 +59,8 @@ package enum HuggingFaceNames {
     return name == head || name.hasPrefix(prefix) ? name : prefix + name
   }
 
-  /// Whether a tensor is one that older folders carry though it is computed: causal masks, rotary frequencies.
+  /// Whether a tensor is one that older folders carry though it is computed: causal masks and rotary
+  /// frequencies.
   static func isBuffer(_ fullName: String) -> Bool {
     [".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq"].contains { fullName.hasSuffix($0) }
   }

@@ -20,7 +20,8 @@ extension TensorSource {
 }
 
 /// The box of a slice, once it is known to lie in the tensor.
-func checkedBox(_ name: String, start: [Int], extents: [Int], in shape: [Int]) throws(CheckpointError) -> Box {
+func checkedBox(_ name: String, start: [Int], extents: [Int], in shape: [Int]) throws(CheckpointError) -> Box
+{
   guard start.count == extents.count, Box(start: start, extents: extents).fits(shape) else {
     throw .outsideTensor(name: name, requested: "the slice at \(start) of extents \(extents)", shape: shape)
   }
