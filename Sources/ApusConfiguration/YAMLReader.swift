@@ -88,8 +88,8 @@ struct YAMLReader {
       let keyPath = path.isEmpty ? key : "\(path).\(key)"
       let value = node(at: keyPath)
       if let first = entries.first(where: { $0.key == key }) {
-        let where_ = first.place.line.map { " (first on line \($0))" } ?? ""
-        report(keyEvent, keyPath, "is written twice\(where_)", "keep one of the two")
+        let firstPlace = first.place.line.map { " (first on line \($0))" } ?? ""
+        report(keyEvent, keyPath, "is written twice\(firstPlace)", "keep one of the two")
         continue
       }
       entries.append(YAMLNode.Entry(key: key, place: place(keyEvent), value: value))

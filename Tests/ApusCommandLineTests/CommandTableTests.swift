@@ -10,7 +10,8 @@ private enum Train: Command {
     positionals: [Positional("FILE", help: "The job.")],
     options: [
       .value(
-        "steps", "N", .integer(1...9), default: "3", help: "How many steps are made before the program ends."),
+        "steps", "N", .integer(1...9), default: "3",
+        help: "How many steps are made before the program ends."),
       .value("set", "KEY=VALUE", repeated: true, help: "Override."),
     ])
   static func run(_ arguments: ParsedArguments) throws {

@@ -10,7 +10,8 @@ protocol Command: Sendable {
   static var arguments: ArgumentsSpecification { get }
   /// Does the work.
   ///
-  /// - Throws: any error, whose description becomes `apus: ...`; `ExitStatus` ends the program without a word.
+  /// - Throws: any error, whose description becomes `apus: ...`; `ExitStatus` ends the program without a
+  ///   word.
   static func run(_ arguments: ParsedArguments) throws
 }
 
