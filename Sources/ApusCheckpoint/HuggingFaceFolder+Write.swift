@@ -28,7 +28,12 @@ extension HuggingFaceFolder {
     to folder: URL, configuration: ModelConfiguration, specialTokens: SpecialTokens = SpecialTokens(),
     tokenizerFile: URL? = nil, shardBytes: Int = defaultShardBytes, tensors: RowProvider
   ) throws(CheckpointError) {
-    let problems = HuggingFaceConfiguration.impossibilities(of: configuration)
+    var problems = HuggingFaceConfiguration.impossibilities(of: configuration)
+    if configuration.hiddenSize % configuration.headCount != 0 {
+      problems.append(
+        "transformers refuses \(configuration.headCount) heads with hidden size \(configuration.hiddenSize), "
+          + "which is not a multiple")
+    }
     guard problems.isEmpty else { throw .unusableFolder(path: folder.path, problems: problems) }
     if Disk.exists(folder.path), try !Disk.names(in: folder.path).isEmpty {
       throw .alreadyExists(path: folder.path)

@@ -120,6 +120,12 @@ final class Numbers {
       other.piece("w", of: [4], Box(start: [1], extents: [3])),
     ]
     #expect(message { try attempt(overlapping) }.contains("overlap"))
+    let apart = [Box(start: [2, 0], extents: [2, 1]), Box(start: [0, 1], extents: [3, 1])]
+    #expect(
+      message {
+        try attempt([two.piece("w", of: [4, 2], apart[0]), other.piece("w", of: [4, 2], apart[1])])
+      }
+      .contains("5 of 8 elements are there"))
     let different = [two.piece("w", of: [2]), other.piece("w", of: [3])]
     #expect(message { try attempt(different) }.contains("one piece says float32 [2], another float32 [3]"))
     #expect(try scratch.names() == [])

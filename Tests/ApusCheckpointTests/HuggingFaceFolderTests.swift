@@ -111,6 +111,11 @@ import Testing
     #expect(
       message { try HuggingFaceFolder.write(to: url, configuration: larger, from: source) }.contains(
         "grouped"))
+    var uneven = source.configuration
+    (uneven.family, uneven.hiddenSize, uneven.headSize) = (.llama, 9, 4)
+    #expect(
+      message { try HuggingFaceFolder.write(to: url, configuration: uneven, from: source) }
+        .contains("transformers refuses 2 heads with hidden size 9"))
     #expect(try scratch.names() == [])
   }
 
