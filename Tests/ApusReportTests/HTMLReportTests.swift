@@ -30,7 +30,8 @@ import Testing
     #expect(!page.contains("<b>\n") && !page.contains("& \""))
     #expect(page.components(separatedBy: "<script").count == 4)
     #expect(page.components(separatedBy: "</script>").count == 4)
-    #expect(page.contains("&lt;/script&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;q&quot;"))
+    #expect(
+      page.contains("&lt;/script&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;q&quot;"))
   }
 
   @Test func dataOfTheChartsIsJSONThatComesBack() throws {

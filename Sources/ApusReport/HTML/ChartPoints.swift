@@ -50,13 +50,14 @@ struct ChartPoints: Encodable, Equatable {
   }
 
   /// The exponential moving average over about `span` points, corrected for its start as Adam's
-  /// moments are (Kingma and Ba 2015, section 3).
+  /// moments are (Kingma and Ba 2015, section 3). Early on it spans a tenth of the points so far: a loss
+  /// falls too steeply there for a long average to follow.
   func smoothed(over span: Double) -> ChartPoints {
-    let decay = 1 - 1 / max(1, span)
     var mean = 0.0
     var weight = 1.0
     return ChartPoints(
-      points: points.map { point in
+      points: points.enumerated().map { index, point in
+        let decay = 1 - 1 / max(1, min(span, 1 + Double(index) / 10))
         mean = decay * mean + (1 - decay) * point.y
         weight *= decay
         return Point(x: point.x, y: mean / (1 - weight))

@@ -20,7 +20,9 @@ extension HTMLReport {
     if records.contains(where: { $0.modelFLOPsUtilization != nil }) {
       small.append(Self.card("utilization", "Model FLOPs utilisation", "percent of peak"))
     }
-    let loss = Self.card("loss", "Loss", "nats per token", isTall: true)
+    let loss = Self.card(
+      "loss", "Loss", "nats per token", isTall: true,
+      control: "<button id=\"logarithmic\" aria-pressed=\"false\">log axes</button>")
     return loss + "\n<div class=\"grid\">\n" + small.joined(separator: "\n") + "\n</div>"
   }
 
@@ -69,10 +71,14 @@ extension HTMLReport {
     """
   }
 
-  private static func card(_ id: String, _ title: String, _ detail: String, isTall: Bool = false) -> String {
+  private static func card(
+    _ id: String, _ title: String, _ detail: String, isTall: Bool = false, control: String = ""
+  ) -> String {
     """
-    <section class="card"><h2>\(title) <small>\(detail)</small></h2>
-    <div class="chart\(isTall ? " tall" : "")"><canvas id="\(id)" role="img" aria-label="\(title)"></canvas></div>
+    <section class="card"><h2>\(title) <small>\(detail)</small>\(control)</h2>
+    <div class="chart\(isTall ? " tall" : "")">
+    <canvas id="\(id)" role="img" aria-label="\(title)"></canvas>
+    </div>
     </section>
     """
   }

@@ -20,13 +20,13 @@ extension HTMLReport {
     }
     if let utilization = Self.median(records.compactMap(\.modelFLOPsUtilization)) {
       let percent = (utilization * 100).formatted(decimals: 1)
-      tiles.append(Tile("Model FLOPs utilisation", "\(percent) %", "median"))
+      tiles.append(Tile("MFU", "\(percent) %", "of the peak, median"))
     }
     if let peak = records.map(\.peakMemoryBytes).max() {
       tiles.append(Tile("Peak memory", ByteCount(peak).description, "of a rank"))
     }
     let seconds = records.reduce(0) { $0 + $1.stepSeconds }
-    if seconds > 0 { tiles.append(Tile("Time in steps", seconds.durationText, "without start and pauses")) }
+    if seconds > 0 { tiles.append(Tile("Time in steps", seconds.durationText, "start and pauses left out")) }
     return "<section class=\"tiles\">\n" + tiles.map(\.html).joined(separator: "\n") + "\n</section>"
   }
 

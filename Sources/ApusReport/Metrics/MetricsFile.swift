@@ -55,6 +55,7 @@ package struct MetricsFile: ~Copyable {
     path: String, _ body: (StepRecord, Extent) -> Void
   ) throws(ReportError) {
     let bytes: Data
+    errno = 0
     do {
       bytes = try Data(contentsOf: URL(fileURLWithPath: path))
     } catch {

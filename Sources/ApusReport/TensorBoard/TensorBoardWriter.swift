@@ -14,6 +14,7 @@ package struct TensorBoardWriter: ~Copyable {
   package init(
     folder: String, resumingAfter lastStep: Int? = nil, wallTime: Double = Date().timeIntervalSince1970
   ) throws(ReportError) {
+    errno = 0
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     } catch {
