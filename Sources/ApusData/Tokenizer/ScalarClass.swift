@@ -34,6 +34,7 @@ enum ScalarClass {
   /// `\w` as the added-token rules of the `tokenizers` library mean it (UTS 18, annex C).
   static func isWord(_ scalar: Unicode.Scalar) -> Bool {
     let properties = scalar.properties
+    guard isKnown(properties) else { return false }
     switch properties.generalCategory {
     case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: return true
     default: return properties.isAlphabetic || scalar.value == 0x200c || scalar.value == 0x200d
