@@ -44,7 +44,7 @@ let package = Package(
     .testTarget(name: "ApusKernelTests", dependencies: ["ApusReference", "CApusKernels", "CApusMatrix"]),
     .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels"]),
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration"]),
-    .testTarget(name: "ApusDataTests", dependencies: ["ApusData"]),
+    .testTarget(name: "ApusDataTests", dependencies: ["ApusData"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"]),
     .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),
     .testTarget(name: "ApusForesightTests", dependencies: ["ApusForesight"]),

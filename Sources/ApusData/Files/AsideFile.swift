@@ -22,14 +22,18 @@ struct AsideFile: ~Copyable {
   }
 
   /// Writes at the current position.
-  func write(_ bytes: UnsafeRawBufferPointer) throws(DataError) {
-    var offset = 0
-    while offset < bytes.count {
-      let written = Foundation.write(descriptor, bytes.baseAddress! + offset, bytes.count - offset)
-      if written < 0, errno == EINTR { continue }
-      guard written > 0 else { throw MappedFile.failure("cannot write the file", path) }
-      offset += written
+  func write(_ content: [UInt8]) throws(DataError) {
+    let isWritten = content.withUnsafeBytes { bytes in
+      var offset = 0
+      while offset < bytes.count {
+        let written = Foundation.write(descriptor, bytes.baseAddress! + offset, bytes.count - offset)
+        if written < 0, errno == EINTR { continue }
+        guard written > 0 else { return false }
+        offset += written
+      }
+      return true
     }
+    guard isWritten else { throw MappedFile.failure("cannot write the file", path) }
   }
 
   func seek(to offset: Int) throws(DataError) {
@@ -50,9 +54,7 @@ struct AsideFile: ~Copyable {
   /// Writes a whole file.
   static func write(_ content: [UInt8], to path: String) throws(DataError) {
     let file = try AsideFile(path)
-    do { try content.withUnsafeBytes { try file.write($0) } } catch let error as DataError { throw error } catch {
-      throw .file(path: path, problem: "\(error)")
-    }
+    try file.write(content)
     try file.finish()
   }
 }
