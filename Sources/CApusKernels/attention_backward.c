@@ -241,7 +241,7 @@ void apus_attention_backward_f32(
 
   // One pass keeps threads idle while the last heads finish; two passes do 7 products instead of 5.
   int64_t pairs = shape->batch * shape->Hkv, threads = apus_thread_count();
-  int64_t tiles = apus_ceil_div(shape->S, w.edge), work = elements * apus_min(shape->S, w.edge);
+  int64_t tiles = apus_ceil_div(shape->S, w.edge), work = elements * apus_min(shape->S, w.edge) / 2;
   if (apus_ceil_div(pairs, threads) * threads * 5 <= pairs * 7 || tiles == 1) {
     apus_for(pairs, work, backward_head, &w);
   } else {

@@ -124,5 +124,5 @@ void apus_attention_cached_f32(
   cached_work work = {
       .shape = shape, .o = o, .q = q, .k = k_cache, .v = v_cache, .rows = rows, .start = start,
       .scratch = scratch, .thread_bytes = thread_bytes};
-  apus_for(shape->Hkv, rows * shape->Hq * shape->headSize * (start + rows), attend_head, &work);
+  apus_for(shape->Hkv, rows * shape->Hq * shape->headSize * (start + rows) / 4, attend_head, &work);
 }

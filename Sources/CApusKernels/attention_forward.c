@@ -132,7 +132,8 @@ APUS_CLONES static void forward_block(void *context, int64_t index) {
 void apus_attention_run_forward(const apus_attention_forward_work *work) {
   const apus_attention_shape *s = work->shape;
   int64_t tasks = s->batch * s->Hq * apus_ceil_div(s->S, FORWARD_QUERIES);
-  apus_for(tasks, tasks * FORWARD_QUERIES * s->headSize * 4, forward_block, (void *)work);
+  int64_t elements = s->batch * s->S * s->Hq * s->headSize;
+  apus_for(tasks, elements * apus_min(s->S + work->start, FORWARD_KEYS) / 4, forward_block, (void *)work);
 }
 
 void apus_attention_forward_f32(

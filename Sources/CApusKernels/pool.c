@@ -1,8 +1,6 @@
 // The one thread pool: libgomp's, which oneDNN uses too, so that two pools never fight over the cores.
 //
 // GOMP_parallel is what gcc makes of `#pragma omp parallel`; calling it needs no compiler support.
-#include <stdatomic.h>
-
 #include "internal.h"
 
 extern void GOMP_parallel(void (*function)(void *), void *data, unsigned thread_count, unsigned flags);
@@ -11,18 +9,13 @@ extern int omp_get_thread_num(void);
 extern int omp_in_parallel(void);
 extern void omp_set_num_threads(int count);
 
-// 0: not set, the library's default counts. Process-wide, as the cores are.
-static atomic_int chosen_thread_count = 0;
-
+// OpenMP keeps the count with the calling thread, for its own regions and for oneDNN's: ranks that are
+// threads of one process each have theirs.
 void apus_set_thread_count(int count) {
-  atomic_store(&chosen_thread_count, count < 1 ? 1 : count);
-  omp_set_num_threads(count < 1 ? 1 : count);
+  if (omp_get_max_threads() != count) omp_set_num_threads(count < 1 ? 1 : count);
 }
 
-int apus_thread_count(void) {
-  int chosen = atomic_load_explicit(&chosen_thread_count, memory_order_relaxed);
-  return chosen > 0 ? chosen : omp_get_max_threads();
-}
+int apus_thread_count(void) { return omp_get_max_threads(); }
 
 int apus_thread_slot(void) { return omp_get_thread_num(); }
 
@@ -48,8 +41,6 @@ void apus_parallel_for(int64_t count, apus_task task, void *context) {
     for (int64_t i = 0; i < count; i++) task(context, i);
     return;
   }
-  // OpenMP keeps its thread count per calling thread; oneDNN on this thread shall use ours.
-  if (omp_get_max_threads() != threads) omp_set_num_threads(threads);
   work_queue queue = {task, context, count, 0};
   GOMP_parallel(drain, &queue, (unsigned)(count < threads ? count : threads), 0);
 }

@@ -6,12 +6,13 @@ import Foundation
 /// Runs a program on this machine's processor: oneDNN for matrix products, our kernels for the rest.
 ///
 /// Preparing maps the arena, makes the matrix products and fixes every address; what can fail fails there.
-/// One thread drives an executor; kernels spread over the shared thread pool.
+/// One thread at a time drives an executor; kernels spread over the shared thread pool.
 package final class Executor {
   package let program: StepProgram
   package let plan: MemoryPlan
   private let arena: ArenaBox
   private let binder: Binder
+  private let threads: Int
   private var segments: [Segment.Kind: [Binder.Kernel]] = [:]
 
   /// An owner for the arena, which a class may hold.
@@ -31,6 +32,7 @@ package final class Executor {
     arena = ArenaBox(try Arena(byteCount: plan.totalBytes))
     self.program = program
     self.plan = plan
+    self.threads = threads
     binder = Binder(base: arena.arena.base, plan: plan, products: products)
     for segment in program.segments {
       var kernels: [Binder.Kernel] = []
@@ -88,6 +90,7 @@ package final class Executor {
   }
 
   private func kernels(_ kind: Segment.Kind) -> [Binder.Kernel] {
+    apus_set_thread_count(Int32(threads))
     guard let kernels = segments[kind] else {
       require(false, "the program has no \(kind) segment")
       return []

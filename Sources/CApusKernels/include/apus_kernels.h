@@ -11,6 +11,7 @@
 
 // --- pool.c: the one thread pool, shared with oneDNN (libgomp) ---------------------------------------
 typedef void (*apus_task)(void *context, int64_t index);
+// The number of threads of the calling thread's kernels and matrix products; each rank's thread has its own.
 void apus_set_thread_count(int count);
 int apus_thread_count(void);
 // Calls task(context, i) for every i in 0..<count, on all threads, each index once, indices handed out
@@ -86,7 +87,8 @@ typedef struct {
   int64_t dq_stride, dk_stride, dv_stride, do_stride;  // backward only
   float scale;                                         // 1/sqrt(headSize)
 } apus_attention_shape;
-// Bytes of scratch for the current number of threads.
+// Bytes of scratch for a call on `threads` threads, at least apus_thread_count() of the call; no alignment
+// needed. `backward` 0 serves the forward and the cached form.
 int64_t apus_attention_scratch_bytes_f32(const apus_attention_shape *shape, int threads, int backward);
 void apus_attention_forward_f32(
     const apus_attention_shape *shape, float *o, float *lse, const float *q, const float *k, const float *v,
@@ -95,8 +97,9 @@ void apus_attention_forward_f32(
 void apus_attention_backward_f32(
     const apus_attention_shape *shape, float *dq, float *dk, float *dv, const float *d_o, const float *o,
     const float *lse, float *dot, const float *q, const float *k, const float *v, void *scratch);
-// T new rows at positions start..<start+T of one sequence: their k and v are appended to the caches
-// (capacity x Hkv*headSize, dense), then each attends to all positions up to its own.
+// T = batch * S new rows at positions start..<start+T of one sequence (batch and S count only as T): their
+// k and v are appended to the caches (capacity x Hkv*headSize, dense), then row i attends to positions
+// 0...start+i.
 void apus_attention_cached_f32(
     const apus_attention_shape *shape, float *o, const float *q, const float *k, const float *v,
     float *k_cache, float *v_cache, int64_t start, void *scratch);

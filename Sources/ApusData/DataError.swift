@@ -1,0 +1,35 @@
+import ApusCore
+
+/// What can go wrong with a user's tokenizers, texts and token files. Each case prints one line that says
+/// what, where and what to do.
+package enum DataError: Error, Equatable, CustomStringConvertible {
+  /// A file that cannot be read, written, mapped or found.
+  case file(path: String, problem: String)
+  /// A text that is not UTF-8; the offset counts bytes from the start of the file.
+  case invalidText(path: String, byteOffset: Int)
+  /// A JSON text that cannot be parsed; the offset counts bytes from its start.
+  case json(path: String, byteOffset: Int, problem: String)
+  /// A tokenizer that Apus cannot follow exactly, or that contradicts itself.
+  case tokenizer(path: String, problem: String)
+  /// A token file whose header, size or content is wrong.
+  case tokenFile(path: String, problem: String)
+  /// A token id that the model's vocabulary does not have.
+  case tokenBeyondVocabulary(path: String, position: Int, token: Int, vocabularySize: Int)
+  /// A request that cannot be met: splits, weights, sequence lengths.
+  case request(String)
+
+  package var description: String {
+    switch self {
+    case .file(let path, let problem): "\(path): \(problem)"
+    case .invalidText(let path, let offset):
+      "\(path): not UTF-8 at byte \(offset.grouped); convert the file to UTF-8 (for example with iconv)"
+    case .json(let path, let offset, let problem): "\(path): \(problem) at byte \(offset.grouped)"
+    case .tokenizer(let path, let problem): "\(path): \(problem)"
+    case .tokenFile(let path, let problem): "\(path): \(problem)"
+    case .tokenBeyondVocabulary(let path, let position, let token, let size):
+      "\(path): token \(token.grouped) at position \(position.grouped) is beyond the vocabulary of "
+        + "\(size.grouped); prepare the data with the model's tokenizer"
+    case .request(let text): text
+    }
+  }
+}
