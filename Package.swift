@@ -46,7 +46,7 @@ let package = Package(
 <<<<<<< .merge_file_L5b3yr
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration", "ApusModels"]),
     .testTarget(name: "ApusCommandLineTests", dependencies: ["apus-cli"]),
-    .testTarget(name: "ApusDataTests", dependencies: ["ApusData"]),
+    .testTarget(name: "ApusDataTests", dependencies: ["ApusData"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"], exclude: ["Fixtures"]),
 =======
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration"]),

@@ -1,6 +1,8 @@
 // The one thread pool: libgomp's, which oneDNN uses too, so that two pools never fight over the cores.
 //
 // GOMP_parallel is what gcc makes of `#pragma omp parallel`; calling it needs no compiler support.
+#include <stdatomic.h>
+
 #include "internal.h"
 
 extern void GOMP_parallel(void (*function)(void *), void *data, unsigned thread_count, unsigned flags);
