@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Times whole training steps of PyTorch in this process and prints one JSON object.
 
-A step is everything: token ids to tensors, forward, loss, backward, gradient clipping, fused AdamW, zeroing the
-gradients, reading the loss. `Benchmarks/run` starts this once per measurement, so that the peak memory is its own.
+A step is everything: token ids to tensors, forward, loss, backward, gradient clipping, fused AdamW, zeroing
+the gradients, reading the loss. `Benchmarks/run` starts this once per measurement, so that the peak memory is
+its own.
 
     python train_step.py --model gpt2-124m --program compiled --threads 2
 """
@@ -77,7 +78,8 @@ def measure(arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=models.CONFIGURATIONS, default="gpt2-124m")
     parser.add_argument("--program", choices=["eager", "compiled"], default="eager")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")

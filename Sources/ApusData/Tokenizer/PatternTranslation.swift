@@ -60,7 +60,12 @@ enum PatternTranslation {
     case "s": return inClass ? spaces : "[\(spaces)]"
     case "S": return inClass ? others : "[\(others)]"
     case "v": return "\\x0b"
-    case "r", "n", "t", "f", "d", "D", "p", "P", "x": return "\\\(kind)"
+    case "p", "P", "x":
+      guard index + 2 < scalars.count, scalars[index + 2] == "{" else { return "\\\(kind)" }
+      guard let close = scalars[index...].firstIndex(of: "}") else { throw refused("\\\(kind){ without }") }
+      defer { index = close - 1 }
+      return String(String.UnicodeScalarView(scalars[index...close]))
+    case "r", "n", "t", "f", "d", "D": return "\\\(kind)"
     case "A" where !inClass, "z" where !inClass: return "\\\(kind)"
     case "u":
       guard index + 6 <= scalars.count, scalars[index + 2..<index + 6].allSatisfy(\.properties.isASCIIHexDigit)
