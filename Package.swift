@@ -43,16 +43,10 @@ let package = Package(
     .testTarget(name: "ApusProgramTests", dependencies: ["ApusProgram", "ApusModels"]),
     .testTarget(name: "ApusKernelTests", dependencies: ["ApusReference", "CApusKernels", "CApusMatrix"]),
     .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels"]),
-<<<<<<< .merge_file_L5b3yr
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration", "ApusModels"]),
     .testTarget(name: "ApusCommandLineTests", dependencies: ["apus-cli"]),
     .testTarget(name: "ApusDataTests", dependencies: ["ApusData"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"], exclude: ["Fixtures"]),
-=======
-    .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration"]),
-    .testTarget(name: "ApusDataTests", dependencies: ["ApusData"], exclude: ["Fixtures"]),
-    .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"]),
->>>>>>> .merge_file_2b4D7i
     .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),
     .testTarget(name: "ApusForesightTests", dependencies: ["ApusForesight"]),
     .testTarget(name: "ApusTrainingTests", dependencies: ["ApusTraining", "Apus"], exclude: ["Fixtures"]),
