@@ -48,7 +48,7 @@ let package = Package(
     .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"]),
     .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),
     .testTarget(name: "ApusForesightTests", dependencies: ["ApusForesight"]),
-    .testTarget(name: "ApusTrainingTests", dependencies: ["ApusTraining", "Apus"]),
+    .testTarget(name: "ApusTrainingTests", dependencies: ["ApusTraining", "Apus"], exclude: ["Fixtures"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu11
