@@ -31,11 +31,7 @@ package struct DatasetPreparation {
     }
     var train = try SplitEncoder(folder: folder, name: "train.bin", tokenizer: tokenizer, threads: threads)
     var validation = try SplitEncoder(folder: folder, name: "validation.bin", tokenizer: tokenizer, threads: threads)
-    var cut = Int.max
-    if validationCorpus == nil, validationFraction > 0 {
-      let total = try corpus.byteCount()
-      cut = total - Int((Double(total) * validationFraction).rounded())
-    }
+    let cut = try cut()
     var done = 0
     try corpus.forEachDocument { document throws(DataError) in
       let held = heldOutStart(document, cut: cut - done)
@@ -57,6 +53,24 @@ package struct DatasetPreparation {
       validation: validationSplit, sources: try sources())
     try summary.write(to: folder.appending(path: "dataset.json"))
     return summary
+  }
+
+  /// Gives the texts that are not held out, for training a tokenizer.
+  package func forEachTrainingText(_ body: (UnsafeBufferPointer<UInt8>) -> Void) throws(DataError) {
+    let cut = try cut()
+    var done = 0
+    try corpus.forEachDocument { document throws(DataError) in
+      let held = heldOutStart(document, cut: cut - done)
+      if held > 0 { body(UnsafeBufferPointer(rebasing: document.bytes[..<held])) }
+      done += document.bytes.count
+    }
+  }
+
+  /// The position in the bytes of all documents at which validation begins.
+  private func cut() throws(DataError) -> Int {
+    guard validationCorpus == nil, validationFraction > 0 else { return Int.max }
+    let total = try corpus.byteCount()
+    return total - Int((Double(total) * validationFraction).rounded())
   }
 
   /// Where in a document validation begins, for a cut at that offset from the document's start.
