@@ -40,7 +40,8 @@ package struct DatasetSummary: Codable, Hashable, Sendable {
       throw .file(path: url.path, problem: "not a dataset.json of Apus; prepare the data again")
     }
     guard format == "apus-dataset-1" else {
-      throw .file(path: url.path, problem: "format \(format) instead of apus-dataset-1; prepare the data again")
+      throw .file(
+        path: url.path, problem: "format \(format) instead of apus-dataset-1; prepare the data again")
     }
   }
 

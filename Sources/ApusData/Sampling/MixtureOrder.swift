@@ -2,10 +2,10 @@ import ApusCore
 
 /// Which source each sample of a mixture comes from: a pure function of the sample's index, evenly spread.
 ///
-/// Sample n takes the source in whose share of [0, 1) the n-th number of a base-2 van der Corput sequence lies,
-/// with its digits flipped by the seed. Any first n samples follow the weights to within about log2(n)
-/// samples, and in blocks of 2^k as closely as 2^-k allows. How often a source came before n can be counted
-/// without a walk: the numbers of an aligned block of 2^k are evenly spaced.
+/// Sample n takes the source in whose share of [0, 1) the n-th number of a base-2 van der Corput sequence
+/// lies, with its digits flipped by the seed. Any first n samples follow the weights to within about
+/// log2(n) samples, and in blocks of 2^k as closely as 2^-k allows. How often a source came before n can be
+/// counted without a walk: the numbers of an aligned block of 2^k are evenly spaced.
 ///
 /// Source: Niederreiter 1992, "Random Number Generation and Quasi-Monte Carlo Methods", chapter 3.
 struct MixtureOrder: Sendable {

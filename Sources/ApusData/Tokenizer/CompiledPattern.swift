@@ -77,7 +77,8 @@ final class PatternMatcher {
         (previous, search) = (end, end)
       } else {
         previous = start
-        search = start < bytes.count ? start + decodeScalar(base, at: start, end: bytes.count).count : start + 1
+        search =
+          start < bytes.count ? start + decodeScalar(base, at: start, end: bytes.count).count : start + 1
       }
     }
     if previous < bytes.count { body(previous, bytes.count) }

@@ -35,13 +35,16 @@ final class EncodingTables: @unchecked Sendable {
     var merged: [Int32] = []
     merged.reserveCapacity(definition.merges.count)
     for (rank, merge) in definition.merges.enumerated() {
-      let parts = [merge.left, merge.right].compactMap { id in bytes.indices.contains(Int(id)) ? bytes[Int(id)] : nil }
+      let parts = [merge.left, merge.right].compactMap { id in
+        bytes.indices.contains(Int(id)) ? bytes[Int(id)] : nil
+      }
       guard parts.count == 2 else {
         throw TokenizerProblem("merge \(rank) joins a token that is not in the byte-level vocabulary")
       }
       guard let id = entries.get(parts[0] + parts[1]) else {
         throw TokenizerProblem(
-          "merge \(rank) makes \(ByteAlphabet.entry(of: parts[0] + parts[1])), which is not in the vocabulary")
+          "merge \(rank) makes \(ByteAlphabet.entry(of: parts[0] + parts[1])), which is not in the vocabulary"
+        )
       }
       merged.append(Int32(id))
     }

@@ -44,7 +44,9 @@ struct PairMerging {
           if place > 0 {
             (ranks[place - 1], merged[place - 1]) = table.lookup(tokens[place - 1], tokens[place])
           }
-          if place < count - 1 { (ranks[place], merged[place]) = table.lookup(tokens[place], tokens[place + 1]) }
+          if place < count - 1 {
+            (ranks[place], merged[place]) = table.lookup(tokens[place], tokens[place + 1])
+          }
         }
         return count
       }
@@ -62,7 +64,9 @@ struct PairMerging {
     func offer(_ left: Int) {
       guard left >= 0, next[left] >= 0 else { return }
       let (rank, token) = table.lookup(tokens[left], tokens[next[left]])
-      if rank != MergeTable.noRank { candidates.insert(MergeCandidate(rank: rank, place: left, token: token)) }
+      if rank != MergeTable.noRank {
+        candidates.insert(MergeCandidate(rank: rank, place: left, token: token))
+      }
     }
 
     for index in 0..<count - 1 { offer(index) }
