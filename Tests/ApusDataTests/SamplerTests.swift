@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusData
+import ApusData
 
 @Suite("Sampling")
 struct SamplerTests {

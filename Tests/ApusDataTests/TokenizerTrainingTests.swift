@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusData
+import ApusData
 
 @Suite("Training and encoding")
 struct TokenizerTrainingTests {

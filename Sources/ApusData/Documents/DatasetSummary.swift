@@ -11,6 +11,10 @@ package struct DatasetSummary: Codable, Hashable, Sendable {
     /// Bytes of text: what a loss a token has to be divided by for bits per byte.
     package var bytes: Int
     package var documents: Int
+
+    package init(file: String, tokens: Int, bytes: Int, documents: Int) {
+      (self.file, self.tokens, self.bytes, self.documents) = (file, tokens, bytes, documents)
+    }
   }
 
   /// One file that the texts come from.

@@ -2,10 +2,10 @@
 ///
 /// Safe to share between threads because nothing changes after `init`; each thread encodes with an
 /// `EncodingSession` of its own.
-final class EncodingTables: @unchecked Sendable {
+package final class EncodingTables: @unchecked Sendable {
   /// The token of each byte.
-  let byteTokens: [Int32]
-  let merges: MergeTable
+  package let byteTokens: [Int32]
+  package let merges: MergeTable
   /// The model's entries by their bytes; only filled when the tokenizer ignores merges.
   let wholeEntries: ByteStringTable?
   let splitRules: [SplitRule]

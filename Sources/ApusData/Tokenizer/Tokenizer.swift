@@ -10,7 +10,7 @@ import Synchronization
 ///     let text = tokenizer.decode(tokens)
 package final class Tokenizer: Sendable {
   package let definition: TokenizerDefinition
-  let tables: EncodingTables
+  package let tables: EncodingTables
   private let idleSessions = Mutex<[EncodingSession]>([])
   private let decodedBytes: [UInt8]
   private let decodedStarts: [Int]
