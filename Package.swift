@@ -37,7 +37,8 @@ let package = Package(
         "ApusData", "ApusCheckpoint", "ApusReport",
       ]),
     .target(name: "Apus", dependencies: ["ApusTraining"]),
-    .executableTarget(name: "apus-cli", dependencies: ["Apus", "ApusTraining", "ApusConfiguration"]),
+    .executableTarget(
+      name: "apus-cli", dependencies: ["ApusCore", "Apus", "ApusTraining", "ApusConfiguration", "ApusReport"]),
 
     .testTarget(name: "ApusCoreTests", dependencies: ["ApusCore"]),
     .testTarget(name: "ApusProgramTests", dependencies: ["ApusProgram", "ApusModels"]),
