@@ -38,7 +38,10 @@ let package = Package(
       ]),
     .target(name: "Apus", dependencies: ["ApusTraining"]),
     .executableTarget(
-      name: "apus-cli", dependencies: ["ApusCore", "Apus", "ApusTraining", "ApusConfiguration", "ApusReport"]),
+      name: "apus-cli",
+      dependencies: [
+        "ApusCore", "ApusModels", "ApusRuntime", "ApusConfiguration", "ApusData", "ApusReport", "ApusTraining",
+      ]),
 
     .testTarget(name: "ApusCoreTests", dependencies: ["ApusCore"]),
     .testTarget(name: "ApusProgramTests", dependencies: ["ApusProgram", "ApusModels"]),

@@ -7,6 +7,9 @@ package enum Main {
   package static let commands = CommandTable(
     program: "apus", summary: "Train large language models.", entries: [
       .command(TrainCommand.self),
+      .command(GenerateCommand.self),
+      .command(EvaluateCommand.self),
+      BenchCommand.entry,
       ConfigCommand.entry,
     ])
 
