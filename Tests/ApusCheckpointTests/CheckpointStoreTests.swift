@@ -25,7 +25,8 @@ final class Numbers {
 
   func piece(_ name: String, of shape: [Int], _ box: Box? = nil) -> CheckpointPiece {
     CheckpointPiece(
-      tensor: name, type: .float32, globalShape: shape, box: box, bytes: UnsafeRawBufferPointer(buffer))
+      tensor: name, type: .float32, globalShape: shape, box: box, bytes: UnsafeRawBufferPointer(buffer),
+      owner: self)
   }
 }
 
