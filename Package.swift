@@ -37,7 +37,12 @@ let package = Package(
         "ApusData", "ApusCheckpoint", "ApusReport",
       ]),
     .target(name: "Apus", dependencies: ["ApusTraining"]),
-    .executableTarget(name: "apus-cli", dependencies: ["Apus", "ApusTraining", "ApusConfiguration"]),
+    .executableTarget(
+      name: "apus-cli",
+      dependencies: [
+        "Apus", "ApusCore", "ApusModels", "ApusConfiguration", "ApusData", "ApusCheckpoint", "ApusReport",
+        "ApusTraining",
+      ]),
 
     .testTarget(name: "ApusCoreTests", dependencies: ["ApusCore"]),
     .testTarget(name: "ApusProgramTests", dependencies: ["ApusProgram", "ApusModels"]),

@@ -5,7 +5,15 @@ import Foundation
 enum Main {
   /// Every command; one file each in `Commands`.
   static let commands = CommandTable(
-    program: "apus", summary: "Train large language models.", entries: [ConfigCommand.entry])
+    program: "apus", summary: "Train large language models.",
+    entries: [
+      ConfigCommand.entry,
+      TokenizerCommand.entry,
+      DataCommand.entry,
+      ImportCommand.entry,
+      ExportCommand.entry,
+      CheckpointCommand.entry,
+    ])
 
   static func main() { exit(commands.run(Array(CommandLine.arguments.dropFirst()))) }
 }
