@@ -40,7 +40,7 @@ let package = Package(
     .executableTarget(
       name: "apus-cli",
       dependencies: [
-        "Apus", "ApusCore", "ApusModels", "ApusConfiguration", "ApusData", "ApusCheckpoint", "ApusReport",
+        "ApusCore", "ApusModels", "ApusRuntime", "ApusConfiguration", "ApusData", "ApusCheckpoint", "ApusReport",
         "ApusTraining",
       ]),
 

@@ -5,8 +5,8 @@ import Foundation
 enum Main {
   /// Every command; one file each in `Commands`.
   static let commands = CommandTable(
-    program: "apus", summary: "Train large language models.",
-    entries: [
+    program: "apus", summary: "Train large language models.", entries: [
+      .command(TrainCommand.self),
       ConfigCommand.entry,
       TokenizerCommand.entry,
       DataCommand.entry,

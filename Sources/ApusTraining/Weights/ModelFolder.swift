@@ -23,8 +23,8 @@ package struct ModelFolder {
         throw TrainingError.noModel(path: path, problem: "is a Hugging Face folder, which has no steps")
       }
       let folder = try HuggingFaceFolder(opening: url)
-      (configuration, source, tokenizer) = (folder.configuration, folder, folder.tokenizerFile)
-      description = path
+      self.init(
+        configuration: folder.configuration, source: folder, tokenizer: folder.tokenizerFile, description: path)
     } else if holds("manifest.json") {
       let reader = try CheckpointReader(opening: url, verifying: true)
       let run = url.deletingLastPathComponent().deletingLastPathComponent()
@@ -47,10 +47,19 @@ package struct ModelFolder {
     }
   }
 
+  private init(
+    configuration: ModelConfiguration, source: any TensorSource, tokenizer: URL?, description: String
+  ) {
+    self.configuration = configuration
+    self.source = source
+    self.tokenizer = tokenizer
+    self.description = description
+  }
+
   private init(_ reader: CheckpointReader, run: RunFolder, path: String) throws {
-    configuration = try reader.state(as: CheckpointState.self).model
-    source = reader
-    tokenizer = FileManager.default.fileExists(atPath: run.tokenizer.path) ? run.tokenizer : nil
-    description = "\(path), step \(reader.step)"
+    self.init(
+      configuration: try reader.state(as: CheckpointState.self).model, source: reader,
+      tokenizer: FileManager.default.fileExists(atPath: run.tokenizer.path) ? run.tokenizer : nil,
+      description: "\(path), step \(reader.step)")
   }
 }

@@ -52,8 +52,8 @@ enum ImportCommand: Command {
   private static func checkedTokenizer(_ source: HuggingFaceFolder) throws -> Tokenizer? {
     guard let file = source.tokenizerFile else { return nil }
     let tokenizer: Tokenizer
-    do { tokenizer = try Tokenizer(contentsOf: file) } catch let error as DataError {
-      throw CommandError.unusableTokenizer("\(error)")
+    do { tokenizer = try Tokenizer(contentsOf: file) } catch {
+      throw CommandError.unusableTokenizer(error.description)
     }
     guard tokenizer.vocabularySize <= source.configuration.vocabularySize else {
       throw CommandError.unusableTokenizer(

@@ -65,7 +65,8 @@ struct CheckpointPlace {
   func checkpoints() throws -> [(step: Int, folder: URL)] {
     if let store { return try store.steps().map { ($0, store.url(of: $0)) } }
     let step = Int(url.lastPathComponent.split(separator: "-").last ?? "")
-    return [(step ?? (try CheckpointReader(opening: url, verifying: false)).step, url)]
+    if let step { return [(step, url)] }
+    return [(try CheckpointReader(opening: url, verifying: false).step, url)]
   }
 
   /// What interrupted saves left among the checkpoints; the next training of the run removes it.

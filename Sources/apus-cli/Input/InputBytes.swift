@@ -50,7 +50,7 @@ struct InputBytes {
   /// Throws unless the bytes are UTF-8.
   func checkText() throws {
     try withBytes { bytes in
-      do { _ = try UTF8Span(validating: bytes.span) } catch {
+      do throws(UTF8.ValidationError) { _ = try UTF8Span(validating: bytes.span) } catch {
         throw DataError.invalidText(path: name, byteOffset: error.byteOffsets.lowerBound)
       }
     }

@@ -12,17 +12,8 @@ enum StandardOutput {
   /// Writes a text as it stands.
   static func write(_ text: String) throws(CommandError) { try write(text.utf8) }
 
-  /// Writes a value as one line of JSON with keys in snake_case, sorted, which is what `--json` promises.
-  static func write(json value: some Encodable) throws(CommandError) {
-    let encoder = JSONEncoder()
-    encoder.keyEncodingStrategy = .convertToSnakeCase
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    do { try write(Array(try encoder.encode(value)) + [0x0a]) } catch let error as CommandError {
-      throw error
-    } catch {
-      throw .output(path: "the output", problem: "\(error)")
-    }
-  }
+  /// Writes a value as JSON, and a line feed.
+  static func write(json value: some Encodable) throws { try write(try JSONText.of(value) + "\n") }
 
   /// The system's words in a Foundation error.
   static func words(of error: any Error) -> String {
