@@ -68,11 +68,12 @@ enum CheckpointCommand {
 
     /// Ends with an error when something is damaged, so that scripts notice.
     private static func complain(about inspected: [Inspection], in place: CheckpointPlace) throws {
-      let damaged = inspected.count { $0.summary.damage != nil }
-      guard damaged > 0 else { return }
-      let newest = inspected.last { $0.summary.damage == nil }.map { "; the newest whole one is step \($0.summary.step)" }
+      let damaged = inspected.filter { $0.summary.damage != nil }.map { String($0.summary.step) }
+      guard !damaged.isEmpty else { return }
+      let newest = inspected.last { $0.summary.damage == nil }
+      let remedy = newest.map { "; the newest whole one is step \($0.summary.step)" } ?? ""
       throw CommandError.damaged(
-        "\(place.path): \(damaged) of \(counted(inspected.count, "checkpoint")) damaged\(newest ?? "")")
+        "\(place.path): damaged at step \(damaged.joined(separator: ", "))\(remedy)")
     }
 
     private struct Report: Encodable {

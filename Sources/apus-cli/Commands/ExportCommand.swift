@@ -24,7 +24,7 @@ enum ExportCommand: Command {
     let place = try OutputPlace(arguments.needed("output", example: "exported"), .folder)
     let run = try CheckpointPlace(arguments.required("RUN"))
     let checkpoint = try run.open(step: arguments.integer("step")) { warning in
-      FileHandle.standardError.write(Data("apus: \(warning); an earlier one is taken\n".utf8))
+      FileHandle.standardError.write(Data("apus: \(warning)\n".utf8))
     }
     let state = try checkpoint.state(as: CheckpointState.self)
     let tokenizer = try tokenizer(of: run, state)

@@ -65,7 +65,11 @@ struct TokenizerInput {
   init(_ path: String) throws {
     var isFolder: ObjCBool = false
     var url = URL(fileURLWithPath: path)
-    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw CommandError.input(
+        path: path, problem: "does not exist; name a tokenizer.json or a folder with one")
+    }
+    if isFolder.boolValue {
       url = url.appendingPathComponent("tokenizer.json")
       guard FileManager.default.fileExists(atPath: url.path) else {
         throw CommandError.input(
@@ -73,7 +77,10 @@ struct TokenizerInput {
       }
     }
     file = url
-    tokenizer = try Tokenizer(contentsOf: url)
+    do { tokenizer = try Tokenizer(contentsOf: url) } catch .json(_, let offset, let problem) {
+      throw CommandError.input(
+        path: path, problem: "is no tokenizer.json: \(problem) at byte \(offset.grouped)")
+    }
   }
 }
 
