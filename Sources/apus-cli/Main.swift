@@ -7,6 +7,9 @@ enum Main {
   static let commands = CommandTable(
     program: "apus", summary: "Train large language models.", entries: [
       .command(TrainCommand.self),
+      .command(GenerateCommand.self),
+      .command(EvaluateCommand.self),
+      BenchCommand.entry,
       ConfigCommand.entry,
       TokenizerCommand.entry,
       DataCommand.entry,
