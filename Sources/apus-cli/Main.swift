@@ -5,7 +5,10 @@ import Foundation
 enum Main {
   /// Every command; one file each in `Commands`.
   static let commands = CommandTable(
-    program: "apus", summary: "Train large language models.", entries: [ConfigCommand.entry])
+    program: "apus", summary: "Train large language models.", entries: [
+      ConfigCommand.entry,
+      .command(EstimateCommand.self),
+    ])
 
   static func main() { exit(commands.run(Array(CommandLine.arguments.dropFirst()))) }
 }
