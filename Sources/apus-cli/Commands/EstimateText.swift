@@ -19,7 +19,7 @@ enum EstimateText {
       \(job.title): \(model.family.rawValue), \(model.layerCount) layers, hidden size \(model.hiddenSize), \
       \(model.headCount) heads (\(model.keyValueHeadCount) key-value), vocabulary \(model.vocabularySize.grouped)
       Step: \(settings.microBatchSize) sequences of \(settings.sequenceLength) tokens a micro-batch, \
-      \(estimate.accumulation) micro-batches, \(estimate.tokensOfStep.grouped) tokens; fp32, \
+      \(estimate.accumulation) micro-batch\(estimate.accumulation == 1 ? "" : "es") a step, \(estimate.tokensOfStep.grouped) tokens; fp32, \
       CPU workspace for \(job.threads) threads
 
       """
@@ -65,7 +65,7 @@ enum EstimateText {
     table.add(["later steps", estimate.peakOfLaterSteps.description, growing.laterPassPeak.description])
     table.add(["saving", estimate.peakOfSaving.description, ""])
     return table.description + """
-      Apus maps the whole plan before step 1, optimizer states included: later steps need no more.
+      Apus checks and maps the whole plan before step 1, optimizer states included: later steps need no more.
       Saving streams from the plan; published files pass through a buffer of \(MemoryEstimate.savingBuffer).
 
       """
@@ -104,7 +104,7 @@ enum EstimateText {
     func add(_ name: String, _ ofSequence: Int) {
       let ofToken = Double(ofSequence) / Double(flops.sequenceLength)
       table.add([
-        name, ofToken.formatted(decimals: 0), scientific(estimate.perStep(ofSequence)),
+        name, Int(ofToken.rounded()).grouped, scientific(estimate.perStep(ofSequence)),
       ])
     }
     add("forward", flops.forward)
