@@ -5,7 +5,8 @@ import Foundation
 enum Main {
   /// Every command; one file each in `Commands`.
   static let commands = CommandTable(
-    program: "apus", summary: "Train large language models.", entries: [
+    program: "apus", summary: "Train large language models.",
+    entries: [
       ConfigCommand.entry,
       .command(EstimateCommand.self),
     ])

@@ -10,7 +10,9 @@ import Testing
       #expect(!["copy", "add"].contains(instruction.op.name), "\(instruction.label)")
     }
     // The norm at the start of each branch adds its gradient to the one that went around the branch.
-    let norms = backward.instructions.filter { ["layer norm gradient", "rms norm gradient"].contains($0.op.name) }
+    let norms = backward.instructions.filter {
+      ["layer norm gradient", "rms norm gradient"].contains($0.op.name)
+    }
     #expect(norms.count == 2 * model.layerCount + 1)
     #expect(norms.map { $0.outputs[0].mode } == [.overwrite] + norms.dropFirst().map { _ in .accumulate })
   }
@@ -27,7 +29,8 @@ import Testing
           instruction.outputs.filter { $0.tensor == gradient }.map { (instruction.op.name, $0.mode) }
         }
         #expect(writes.first?.1 == .accumulateAfterFirstMicrobatch, "\(parameter.name)")
-        let isTable = parameter.name.hasSuffix("wte.weight") || parameter.name.hasSuffix("embed_tokens.weight")
+        let isTable =
+          parameter.name.hasSuffix("wte.weight") || parameter.name.hasSuffix("embed_tokens.weight")
         if isTable && model.tiedEmbeddings {
           #expect(writes.map(\.0) == ["head and loss gradient", "embedding gradient"])
           #expect(writes.last?.1 == .accumulate)

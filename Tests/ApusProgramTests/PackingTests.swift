@@ -28,15 +28,18 @@ import Testing
         #expect(start + a.byteCount <= other || other + blocks[j].byteCount <= start, "\(i) and \(j)")
       }
     }
-    let bound = (0..<110).map { time in
-      blocks.reduce(0) { $0 + ($1.lifetime.overlaps(Lifetime(first: time, last: time)) ? $1.byteCount : 0) }
-    }.max() ?? 0
+    let bound =
+      (0..<110).map { time in
+        blocks.reduce(0) { $0 + ($1.lifetime.overlaps(Lifetime(first: time, last: time)) ? $1.byteCount : 0) }
+      }.max() ?? 0
     #expect(packing.byteCount >= bound)
   }
 
   /// The same blocks are always packed the same way.
   @Test func packingIsDeterministic() {
-    #expect(Packing(blocks(80, seed: 7), alignment: 256).offsets == Packing(blocks(80, seed: 7), alignment: 256).offsets)
+    #expect(
+      Packing(blocks(80, seed: 7), alignment: 256).offsets
+        == Packing(blocks(80, seed: 7), alignment: 256).offsets)
   }
 
   @Test func emptyAndSingle() {

@@ -151,7 +151,8 @@ import Testing
     #expect(plan.timelines.map(\.count) == program.groups.map { $0.reduce(0) { $0 + $1.instructions.count } })
     let sums = plan.timelines.flatMap { $0.map { $0.values.reduce(0, +) } }
     #expect(sums.max() == plan.transientLowerBound)
-    #expect((plan.bytesAtPeak[.activation] ?? 0) + (plan.bytesAtPeak[.workspace] ?? 0) == plan.transientLowerBound)
+    #expect(
+      (plan.bytesAtPeak[.activation] ?? 0) + (plan.bytesAtPeak[.workspace] ?? 0) == plan.transientLowerBound)
     // Nothing transient outlives its group; the optimizer has none.
     #expect(plan.timelines[2].allSatisfy { $0.values.allSatisfy { $0 == 0 } })
   }

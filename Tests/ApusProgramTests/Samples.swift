@@ -7,7 +7,8 @@ enum Samples {
     family: .gpt2, vocabularySize: 13, maximumSequenceLength: 9, layerCount: 2, hiddenSize: 8, headCount: 2,
     intermediateSize: 20)
   static let llama = ModelConfiguration(
-    family: .llama, vocabularySize: 17, maximumSequenceLength: 12, layerCount: 2, hiddenSize: 12, headCount: 4,
+    family: .llama, vocabularySize: 17, maximumSequenceLength: 12, layerCount: 2, hiddenSize: 12,
+    headCount: 4,
     keyValueHeadCount: 2, headSize: 6, intermediateSize: 10, tiedEmbeddings: false)
   static let tiedLlama = ModelConfiguration(
     family: .llama, vocabularySize: 11, maximumSequenceLength: 8, layerCount: 3, hiddenSize: 8, headCount: 4,

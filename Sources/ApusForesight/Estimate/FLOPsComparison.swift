@@ -52,5 +52,7 @@ extension MemoryEstimate {
   }
 
   /// FLOPs of an optimizer step of `sequencesOfStep`, counted in the program.
-  package func perStep(_ flopsPerSequence: Int) -> Double { Double(flopsPerSequence) * Double(sequencesOfStep) }
+  package func perStep(_ flopsPerSequence: Int) -> Double {
+    Double(flopsPerSequence) * Double(sequencesOfStep)
+  }
 }

@@ -24,14 +24,18 @@ extension MemoryEstimate {
     }
     var counts: [Key: Int] = [:]
     for parameter in program.parameters {
-      counts[Key(name: Self.general(parameter.name), role: .parameter, bytes: parameter.tensor.byteCount), default: 0] += 1
+      counts[
+        Key(name: Self.general(parameter.name), role: .parameter, bytes: parameter.tensor.byteCount),
+        default: 0] += 1
     }
     for (index, storage) in program.storages.enumerated() {
       switch storage.role {
       case .parameter, .gradient, .optimizerState: continue
       case .activation, .workspace, .input, .result, .cache:
         guard plan.offsets[index] != nil else { continue }
-        counts[Key(name: Self.general(storage.name), role: storage.role, bytes: storage.byteCount), default: 0] += 1
+        counts[
+          Key(name: Self.general(storage.name), role: storage.role, bytes: storage.byteCount), default: 0] +=
+          1
       }
     }
     for segment in program.segments {

@@ -45,7 +45,8 @@ package struct MemoryEstimate: Sendable {
     let sequence = Double(settings.sequenceLength)
     let (tokens, overflow) = settings.microBatchSize.multipliedReportingOverflow(by: settings.sequenceLength)
     let width = Double(model.heads.width + model.hiddenSize)
-    let columns = Double(model.layerCount) * (width + Double(model.intermediateSize)) + Double(model.vocabularySize)
+    let columns =
+      Double(model.layerCount) * (width + Double(model.intermediateSize)) + Double(model.vocabularySize)
     // A layer holds fewer than 32 tensors of these widths; attention's FLOPs are below 14 a pair and column.
     let bytes = 16 * parameters + 4 * 32 * Double(tokens) * columns
     let flops = 6 * parameters * sequence + 14 * Double(model.layerCount) * width * sequence * sequence

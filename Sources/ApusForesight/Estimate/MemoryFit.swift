@@ -41,7 +41,9 @@ package struct MemoryFit: Hashable, Sendable {
     func fits(_ change: (inout TrainingProgramSettings) -> Void) -> Bool {
       var settings = estimate.settings
       change(&settings)
-      guard let other = try? MemoryEstimate(estimate.model, settings, workspace: workspace) else { return false }
+      guard let other = try? MemoryEstimate(estimate.model, settings, workspace: workspace) else {
+        return false
+      }
       return other.peak <= available
     }
     let asked = estimate.settings.microBatchSize

@@ -32,7 +32,9 @@ package struct ParameterComparison: Hashable, Sendable {
         attentionMatrices - 4 * L * h * h
       ),
       (feedForwardName, feedForwardMatrices - 8 * L * h * h),
-      ("biases: \(biases == 0 ? "none" : "of other widths"), the formula has 9 h a layer", biases - 9 * L * h),
+      (
+        "biases: \(biases == 0 ? "none" : "of other widths"), the formula has 9 h a layer", biases - 9 * L * h
+      ),
       ("norms without biases", count.norms - (4 * L * h + 2 * h)),
     ])
   }

@@ -79,7 +79,8 @@ struct ClosedForms: Encodable {
   /// Table S12, in GB of 10^9 bytes, and its erratum.
   private var discrepancyText: String {
     var table = TextTable([
-      .text("parameters (S12)"), .number("16 B: fp32, or bf16"), .number("20 B: bf16, gradients summed in fp32"),
+      .text("parameters (S12)"), .number("16 B: fp32, or bf16"),
+      .number("20 B: bf16, gradients summed in fp32"),
     ])
     for billions in [1, 7, 70, 405] {
       func size(_ recipe: PrecisionRecipe) -> String {

@@ -49,7 +49,8 @@ struct EstimatedJob {
     if !FileManager.default.fileExists(atPath: title), !title.contains("/"), !title.contains(".y") {
       let near = nearestName(to: title, in: ModelPresets.names).map { "did you mean \($0)? " } ?? ""
       throw UsageError(
-        "\(title) is neither a preset nor a file; \(near)presets are \(ModelPresets.names.joined(separator: ", "))")
+        "\(title) is neither a preset nor a file; \(near)presets are \(ModelPresets.names.joined(separator: ", "))"
+      )
     }
     return try Configuration.load(file: URL(fileURLWithPath: title), overrides: overrides)
   }
