@@ -1,9 +1,13 @@
+import ApusCore
+
 /// What a user may ask of foresight that has no answer.
 package enum ForesightError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A batch cannot be shared out evenly; `nearest` are the counts of samples closest to `samples` that can.
   case indivisibleBatch(samples: Int, by: Int, as: String, nearest: [Int])
   /// A batch in tokens is no whole number of sequences.
   case partialSequence(tokens: Int, sequenceLength: Int)
+  /// A model or batch so large that its bytes or FLOPs exceed what 64 bits count.
+  case beyondCounting(parameters: Int, tokens: Int)
 
   package var description: String {
     switch self {
@@ -14,6 +18,9 @@ package enum ForesightError: Error, Equatable, Sendable, CustomStringConvertible
       "a global batch of \(tokens) tokens is no whole number of sequences of \(sequenceLength); "
         + "the nearest below is \(tokens / sequenceLength * sequenceLength), "
         + "above \((tokens / sequenceLength + 1) * sequenceLength)"
+    case .beyondCounting(let parameters, let tokens):
+      "\(parameters.grouped) parameters on \(tokens.grouped) tokens a micro-batch exceed what can be counted; "
+        + "use a smaller model, micro-batch or sequence"
     }
   }
 }

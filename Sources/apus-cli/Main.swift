@@ -9,6 +9,7 @@ package enum Main {
       .command(TrainCommand.self),
       .command(GenerateCommand.self),
       .command(EvaluateCommand.self),
+      .command(EstimateCommand.self),
       BenchCommand.entry,
       ConfigCommand.entry,
       TokenizerCommand.entry,

@@ -1,0 +1,74 @@
+import ApusCheckpoint
+import ApusConfiguration
+import ApusData
+import ApusModels
+import ApusProgram
+import ApusRuntime
+import Foundation
+
+/// The training that a command line of `apus estimate` speaks of.
+struct EstimatedJob {
+  /// The preset or file as the user wrote it.
+  let title: String
+  /// With its final vocabulary.
+  let shape: ModelConfiguration
+  let settings: TrainingProgramSettings
+  let accumulation: Int
+  let threads: Int
+
+  /// Reads the preset or file with its overrides.
+  ///
+  /// - Throws: every problem of the configuration, or what is wrong with the folder or tokenizer it names.
+  init(_ arguments: ParsedArguments) throws {
+    title = arguments.required("MODEL")
+    var overrides = arguments.all("set")
+    for (option, key) in [("micro-batch", "micro_batch_size"), ("sequence-length", "sequence_length")] {
+      if let value = arguments.integer(option) { overrides.append("training.\(key)=\(value)") }
+    }
+    let configuration = try Self.configuration(title, overrides)
+    let training = configuration.training
+    shape = try Self.shape(configuration)
+    try configuration.check(shape: shape, tokenizerVocabularySize: 0)
+    settings = TrainingProgramSettings(
+      microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
+      optimizer: OptimizerSettings(
+        beta1: training.beta1, beta2: training.beta2, epsilon: training.epsilon,
+        weightDecay: training.weightDecay, decaysVectors: training.decay == .all,
+        maximumNorm: training.gradientClip),
+      evaluates: training.validateEvery > 0 && configuration.data.hasValidation)
+    accumulation = training.gradientAccumulation
+    threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
+  }
+
+  private static func configuration(_ title: String, _ overrides: [String]) throws -> Configuration {
+    if ModelPresets.named(title) != nil {
+      // A preset says nothing about data and length of a training, and an estimate needs neither.
+      let yaml = "model: {preset: \(title)}\ndata: {train: [corpus.txt]}\ntraining: {steps: 1}\n"
+      return try Configuration.parse(yaml: yaml, name: title, overrides: overrides)
+    }
+    if !FileManager.default.fileExists(atPath: title), !title.contains("/"), !title.contains(".y") {
+      let near = nearestName(to: title, in: ModelPresets.names).map { "did you mean \($0)? " } ?? ""
+      throw UsageError(
+        "\(title) is neither a preset nor a file; \(near)presets are \(ModelPresets.names.joined(separator: ", "))"
+      )
+    }
+    return try Configuration.load(file: URL(fileURLWithPath: title), overrides: overrides)
+  }
+
+  /// The model's shape, from the configuration or the folder that it names, its vocabulary filled in.
+  private static func shape(_ configuration: Configuration) throws -> ModelConfiguration {
+    if let folder = configuration.model.from {
+      return try HuggingFaceFolder(opening: URL(fileURLWithPath: folder)).configuration
+    }
+    guard var shape = configuration.model.shape else {
+      throw UsageError("the configuration has no model; write model.preset or its shape")
+    }
+    if shape.vocabularySize == 0 {
+      let data = configuration.data
+      shape.vocabularySize =
+        try data.tokenizer.map { try Tokenizer(contentsOf: URL(fileURLWithPath: $0)).vocabularySize }
+        ?? data.tokenizerVocabularySize
+    }
+    return shape
+  }
+}
