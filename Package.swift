@@ -40,7 +40,8 @@ let package = Package(
     .executableTarget(
       name: "apus-cli",
       dependencies: [
-        "ApusCore", "ApusModels", "ApusRuntime", "ApusConfiguration", "ApusData", "ApusReport", "ApusTraining",
+        "ApusCore", "ApusModels", "ApusRuntime", "ApusConfiguration", "ApusData", "ApusCheckpoint", "ApusReport",
+        "ApusTraining",
       ]),
 
     .testTarget(name: "ApusCoreTests", dependencies: ["ApusCore"]),
@@ -48,7 +49,7 @@ let package = Package(
     .testTarget(name: "ApusKernelTests", dependencies: ["ApusReference", "CApusKernels", "CApusMatrix"]),
     .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels"]),
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration", "ApusModels"]),
-    .testTarget(name: "ApusCommandLineTests", dependencies: ["apus-cli"]),
+    .testTarget(name: "ApusCommandLineTests", dependencies: ["apus-cli", "ApusCheckpoint", "ApusModels"]),
     .testTarget(name: "ApusDataTests", dependencies: ["ApusData"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),

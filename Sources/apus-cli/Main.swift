@@ -11,6 +11,11 @@ package enum Main {
       .command(EvaluateCommand.self),
       BenchCommand.entry,
       ConfigCommand.entry,
+      TokenizerCommand.entry,
+      DataCommand.entry,
+      ImportCommand.entry,
+      ExportCommand.entry,
+      CheckpointCommand.entry,
     ])
 
   package static func main() { exit(commands.run(Array(CommandLine.arguments.dropFirst()))) }

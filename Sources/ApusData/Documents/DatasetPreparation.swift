@@ -39,13 +39,15 @@ package struct DatasetPreparation {
     var done = 0
     try corpus.forEachDocument { document throws(DataError) in
       let held = heldOutStart(document, cut: cut - done)
-      if held > 0 { try train.append(document, 0..<held) }
-      if held < document.bytes.count { try validation.append(document, held..<document.bytes.count) }
+      if held > 0 { try train.append(document, 0..<held) { progress(done + $0) } }
+      if held < document.bytes.count {
+        try validation.append(document, held..<document.bytes.count) { progress(done + $0) }
+      }
       done += document.bytes.count
       progress(done)
     }
     try validationCorpus?.forEachDocument { document throws(DataError) in
-      try validation.append(document, 0..<document.bytes.count)
+      try validation.append(document, 0..<document.bytes.count) { progress(done + $0) }
       done += document.bytes.count
       progress(done)
     }
@@ -120,7 +122,10 @@ private struct SplitEncoder: ~Copyable {
       path: path, format: TokenFileFormat(vocabularySize: tokenizer.vocabularySize))
   }
 
-  mutating func append(_ document: Document, _ range: Range<Int>) throws(DataError) {
+  /// Adds a part of a document; `progress` gets the bytes of the document that are done.
+  mutating func append(
+    _ document: Document, _ range: Range<Int>, progress: (Int) -> Void
+  ) throws(DataError) {
     let text = UnsafeBufferPointer(rebasing: document.bytes[range])
     guard text.count > 0 else { return }
     if documents > 0, tokenizer.endOfText == nil {
@@ -132,7 +137,10 @@ private struct SplitEncoder: ~Copyable {
       texts.append(UnsafeBufferPointer(rebasing: text[piece]))
       startsDocument.append(index == 0)
       waitingBytes += piece.count
-      if waitingBytes >= Self.pieceByteCount * threads * 2 { try encodeWaiting() }
+      if waitingBytes >= Self.pieceByteCount * threads * 2 {
+        try encodeWaiting()
+        progress(range.lowerBound + piece.upperBound)
+      }
     }
     if !texts.isEmpty { waiting = waiting.suffix(texts.count) }
     bytes += text.count
