@@ -18,8 +18,8 @@ package struct CheckpointPiece: Sendable {
   /// - Parameters:
   ///   - box: which part; all of the tensor if nil.
   ///   - bytes: the part's elements in row-major order; must stay unchanged until the save returns.
-  ///   - owner: what owns `bytes`. The piece holds it: the last mention of an owner ends its life in optimised
-  ///     code, and a piece would be left with freed memory.
+  ///   - owner: what owns `bytes`. The piece holds it: in optimised code an owner may go after its last
+  ///     mention, and the piece would be left with freed memory.
   package init(
     tensor: String, type: ElementType, globalShape: [Int], box: Box? = nil, bytes: UnsafeRawBufferPointer,
     owner: AnyObject

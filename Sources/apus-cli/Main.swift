@@ -2,9 +2,9 @@ import Foundation
 
 /// The program `apus`.
 @main
-enum Main {
+package enum Main {
   /// Every command; one file each in `Commands`.
-  static let commands = CommandTable(
+  package static let commands = CommandTable(
     program: "apus", summary: "Train large language models.", entries: [
       .command(TrainCommand.self),
       .command(GenerateCommand.self),
@@ -18,5 +18,5 @@ enum Main {
       CheckpointCommand.entry,
     ])
 
-  static func main() { exit(commands.run(Array(CommandLine.arguments.dropFirst()))) }
+  package static func main() { exit(commands.run(Array(CommandLine.arguments.dropFirst()))) }
 }

@@ -2,7 +2,7 @@ import ApusCore
 import Foundation
 import Testing
 
-@testable import ApusCheckpoint
+import ApusCheckpoint
 
 /// What a trainer would save beside its tensors.
 struct TrainerState: Codable, Equatable {

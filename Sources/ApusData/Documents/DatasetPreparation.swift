@@ -3,9 +3,9 @@ import Foundation
 
 /// Turns texts into a dataset: `train.bin`, `validation.bin` and `dataset.json` in one folder.
 ///
-/// Validation holds the last part of the texts, unless texts of its own are given. The cut is a position in the
-/// bytes of all documents, one after the other; a text file that it falls into is cut after the next newline,
-/// a line of JSON stays whole on the side of training.
+/// Validation holds the last part of the texts, unless texts of its own are given. The cut is a position in
+/// the bytes of all documents, one after the other; a text file that it falls into is cut after the next
+/// newline, a line of JSON stays whole on the side of training.
 package struct DatasetPreparation {
   package var corpus: Corpus
   /// Texts for validation, instead of the last part of `corpus`.
@@ -14,7 +14,9 @@ package struct DatasetPreparation {
   package var validationFraction = 0.1
   package var threads = 1
 
-  package init(corpus: Corpus, validationCorpus: Corpus? = nil, validationFraction: Double = 0.1, threads: Int = 1) {
+  package init(
+    corpus: Corpus, validationCorpus: Corpus? = nil, validationFraction: Double = 0.1, threads: Int = 1
+  ) {
     (self.corpus, self.validationCorpus) = (corpus, validationCorpus)
     (self.validationFraction, self.threads) = (validationFraction, threads)
   }
@@ -24,13 +26,15 @@ package struct DatasetPreparation {
     tokenizer: Tokenizer, folder: URL, progress: (Int) -> Void = { _ in }
   ) throws(DataError) -> DatasetSummary {
     guard validationFraction >= 0, validationFraction < 1 else {
-      throw .request("validation fraction \(validationFraction) is not from 0 to below 1; use for example 0.1")
+      throw .request(
+        "validation fraction \(validationFraction) is not from 0 to below 1; use for example 0.1")
     }
     do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
       throw .file(path: folder.path, problem: "cannot make the folder")
     }
     var train = try SplitEncoder(folder: folder, name: "train.bin", tokenizer: tokenizer, threads: threads)
-    var validation = try SplitEncoder(folder: folder, name: "validation.bin", tokenizer: tokenizer, threads: threads)
+    var validation = try SplitEncoder(
+      folder: folder, name: "validation.bin", tokenizer: tokenizer, threads: threads)
     let cut = try cut()
     var done = 0
     try corpus.forEachDocument { document throws(DataError) in
@@ -51,7 +55,8 @@ package struct DatasetPreparation {
     let validationSplit = try validation.finish(keep: wantsValidation)
     let trainSplit = try train.finish(keep: true)
     let summary = DatasetSummary(
-      tokenizerFingerprint: tokenizer.fingerprint, vocabularySize: tokenizer.vocabularySize, train: trainSplit!,
+      tokenizerFingerprint: tokenizer.fingerprint, vocabularySize: tokenizer.vocabularySize,
+      train: trainSplit!,
       validation: validationSplit, sources: try sources())
     try summary.write(to: folder.appending(path: "dataset.json"))
     return summary
@@ -113,7 +118,8 @@ private struct SplitEncoder: ~Copyable {
   init(folder: URL, name: String, tokenizer: Tokenizer, threads: Int) throws(DataError) {
     (self.name, self.tokenizer, self.threads) = (name, tokenizer, threads)
     path = folder.appending(path: name).path
-    writer = try TokenFileWriter(path: path, format: TokenFileFormat(vocabularySize: tokenizer.vocabularySize))
+    writer = try TokenFileWriter(
+      path: path, format: TokenFileFormat(vocabularySize: tokenizer.vocabularySize))
   }
 
   /// Adds a part of a document; `progress` gets the bytes of the document that are done.
@@ -144,7 +150,9 @@ private struct SplitEncoder: ~Copyable {
   private mutating func encodeWaiting() throws(DataError) {
     let encoded = tokenizer.encode(texts, threads: threads)
     for (tokens, isStart) in zip(encoded, startsDocument) {
-      if isStart, writer.count > 0, let separator = tokenizer.endOfText { try writer.append(CollectionOfOne(separator)) }
+      if isStart, writer.count > 0, let separator = tokenizer.endOfText {
+        try writer.append(CollectionOfOne(separator))
+      }
       try writer.append(tokens)
     }
     (texts, startsDocument, waitingBytes) = ([], [], 0)

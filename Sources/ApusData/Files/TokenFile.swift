@@ -1,7 +1,7 @@
 import ApusCore
 
-/// The two formats of token files that llm.c uses: a header of 256 32-bit numbers (magic, version, token count,
-/// zeros), then the tokens. All little-endian.
+/// The two formats of token files that llm.c uses: a header of 256 32-bit numbers (magic, version, token
+/// count, zeros), then the tokens. All little-endian.
 package enum TokenFileFormat: Sendable, Hashable {
   /// Magic 20240520, version 1: 16-bit tokens, made for GPT-2.
   case uint16
@@ -78,9 +78,11 @@ package final class TokenFile: Sendable {
   package subscript(position: Int) -> Int32 {
     require(position >= 0 && position < count, "TokenFile: position \(position) of \(count) tokens")
     switch format {
-    case .uint16: return Int32(UInt16(littleEndian: tokens.load(fromByteOffset: position * 2, as: UInt16.self)))
+    case .uint16:
+      return Int32(UInt16(littleEndian: tokens.load(fromByteOffset: position * 2, as: UInt16.self)))
     case .uint32:
-      return Int32(bitPattern: UInt32(littleEndian: tokens.load(fromByteOffset: position * 4, as: UInt32.self)))
+      return Int32(
+        bitPattern: UInt32(littleEndian: tokens.load(fromByteOffset: position * 4, as: UInt32.self)))
     }
   }
 
@@ -116,6 +118,7 @@ package final class TokenFile: Sendable {
 
   func beyondVocabulary(position: Int, vocabularySize: Int) -> DataError {
     .tokenBeyondVocabulary(
-      path: path, position: first + position, token: Int(UInt32(bitPattern: self[position])), vocabularySize: vocabularySize)
+      path: path, position: first + position, token: Int(UInt32(bitPattern: self[position])),
+      vocabularySize: vocabularySize)
   }
 }

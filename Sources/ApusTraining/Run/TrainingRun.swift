@@ -36,8 +36,13 @@ package struct TrainingRun: ~Copyable {
   private var training: TrainingSection { setup.configuration.training }
 
   /// Prepares everything that can fail; see `TrainingSetup`.
-  package init(_ configuration: Configuration, start: RunFolder.Start, command: [String]) throws {
-    var progress = ProgressLine(stepCount: configuration.training.steps, logEvery: configuration.output.logEvery)
+  ///
+  /// - Parameter descriptor: where progress is shown; standard output by default.
+  package init(
+    _ configuration: Configuration, start: RunFolder.Start, command: [String], descriptor: Int32 = 1
+  ) throws {
+    var progress = ProgressLine(
+      descriptor: descriptor, stepCount: configuration.training.steps, logEvery: configuration.output.logEvery)
     let setup = try TrainingSetup(configuration, start) { progress.note($0) }
     let peak = try MachineMeasurement.measure(
       threads: setup.threads, sizes: [1024, 2048], repeats: 3, measuresMemory: false
