@@ -42,7 +42,7 @@ import Testing
       error: "gone does not exist; name a tokenizer.json or a folder with one"),
     Mistake(
       words: "tokenizer encode a.txt t.json", status: 1,
-      error: "a.txt is no tokenizer.json: not a JSON value at byte 0"),
+      error: "a.txt is no tokenizer.json: not JSON: unexpected byte 97 at byte 0"),
     Mistake(
       words: "tokenizer encode t.json bad.txt --output new/x.bin", status: 1,
       error: "bad.txt: not UTF-8 at byte 1; convert the file to UTF-8 (for example with iconv)"),
