@@ -37,14 +37,19 @@ let package = Package(
         "ApusData", "ApusCheckpoint", "ApusReport",
       ]),
     .target(name: "Apus", dependencies: ["ApusTraining"]),
-    .executableTarget(name: "apus-cli", dependencies: ["Apus", "ApusTraining", "ApusConfiguration"]),
+    .executableTarget(
+      name: "apus-cli",
+      dependencies: [
+        "ApusCore", "ApusModels", "ApusRuntime", "ApusConfiguration", "ApusData", "ApusCheckpoint", "ApusReport",
+        "ApusTraining",
+      ]),
 
     .testTarget(name: "ApusCoreTests", dependencies: ["ApusCore"]),
     .testTarget(name: "ApusProgramTests", dependencies: ["ApusProgram", "ApusModels"]),
     .testTarget(name: "ApusKernelTests", dependencies: ["ApusReference", "CApusKernels", "CApusMatrix"]),
     .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels"]),
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration", "ApusModels"]),
-    .testTarget(name: "ApusCommandLineTests", dependencies: ["apus-cli"]),
+    .testTarget(name: "ApusCommandLineTests", dependencies: ["apus-cli", "ApusCheckpoint", "ApusModels"]),
     .testTarget(name: "ApusDataTests", dependencies: ["ApusData"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),

@@ -120,7 +120,8 @@ package struct CheckpointDraft: ~Copyable {
     .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
   }
 
-  static func checksum(of bytes: [UInt8]) -> String {
+  /// The checksum as a manifest records it.
+  package static func checksum(of bytes: [UInt8]) -> String {
     var checksum = StreamingChecksum()
     bytes.withUnsafeBytes { checksum.update($0) }
     return checksum.text

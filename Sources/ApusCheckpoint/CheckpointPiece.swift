@@ -12,18 +12,24 @@ package struct CheckpointPiece: Sendable {
   package let box: Box
   // Safe to hand to another thread: it is only read, and whoever saves keeps it unchanged until then.
   nonisolated(unsafe) package let bytes: UnsafeRawBufferPointer
+  // Safe to hand to another thread: it is held and let go, never used.
+  nonisolated(unsafe) private let owner: AnyObject
 
   /// - Parameters:
   ///   - box: which part; all of the tensor if nil.
-  ///   - bytes: the part's elements in row-major order; must stay valid and unchanged until the save returns.
+  ///   - bytes: the part's elements in row-major order; must stay unchanged until the save returns.
+  ///   - owner: what owns `bytes`. The piece holds it: in optimised code an owner may go after its last
+  ///     mention, and the piece would be left with freed memory.
   package init(
-    tensor: String, type: ElementType, globalShape: [Int], box: Box? = nil, bytes: UnsafeRawBufferPointer
+    tensor: String, type: ElementType, globalShape: [Int], box: Box? = nil, bytes: UnsafeRawBufferPointer,
+    owner: AnyObject
   ) {
     self.tensor = tensor
     self.type = type
     self.globalShape = globalShape
     self.box = box ?? Box(whole: globalShape)
     self.bytes = bytes
+    self.owner = owner
     require(self.box.fits(globalShape), "piece \(self.box) of \(tensor), whose shape is \(globalShape)")
     require(
       bytes.count == self.box.volume * type.byteCount,

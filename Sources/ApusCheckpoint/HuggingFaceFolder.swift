@@ -37,6 +37,11 @@ package final class HuggingFaceFolder: TensorSource, Sendable {
   /// The shape of one of the model's parameters.
   package func shape(of name: String) throws(CheckpointError) -> [Int] { try place(of: name).entry.shape }
 
+  /// The element type in which a parameter is stored.
+  package func storedType(of name: String) throws(CheckpointError) -> SafetensorsType {
+    try place(of: name).entry.type
+  }
+
   /// Reads any slice of a parameter as float32.
   package func read(
     _ name: String, into destination: UnsafeMutablePointer<Float>, start: [Int], extents: [Int]

@@ -14,7 +14,7 @@ public struct OutputSection: Hashable, Sendable, Codable {
   public var sampleTokens: Int
 
   public init(
-    folder: String, logEvery: Int = 10, tensorboard: Bool = true, report: Bool = true,
+    folder: String, logEvery: Int = 1, tensorboard: Bool = true, report: Bool = true,
     samplePrompt: String? = nil, sampleTokens: Int = 64
   ) {
     self.folder = folder
@@ -28,7 +28,7 @@ public struct OutputSection: Hashable, Sendable, Codable {
   /// - Parameter defaultFolder: `runs/` and the configuration's name.
   init(reading reader: inout SectionReader, defaultFolder: String) {
     folder = reader.text("folder") ?? defaultFolder
-    logEvery = reader.integer("log_every", 1...Int.max) ?? 10
+    logEvery = reader.integer("log_every", 1...Int.max) ?? 1
     tensorboard = reader.truth("tensorboard") ?? true
     report = reader.truth("report") ?? true
     samplePrompt = reader.text("sample_prompt")

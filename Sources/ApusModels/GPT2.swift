@@ -6,10 +6,10 @@ import ApusProgram
 ///
 /// Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3; weights
 /// start at normal(0.02), those that write to the residual stream at 0.02 / sqrt(2 layers).
-package struct GPT2: LanguageModel {
-  package let configuration: ModelConfiguration
-  package private(set) var units: [ParameterUnit] = []
-  package var head: Tensor { tokenTable }
+struct GPT2: LanguageModel {
+  private let configuration: ModelConfiguration
+  private(set) var units: [ParameterUnit] = []
+  var head: Tensor { tokenTable }
 
   private let tokenTable, positionTable: Tensor  // [V, D], [P, D]
   private let blocks: [Block]
@@ -71,7 +71,7 @@ package struct GPT2: LanguageModel {
     }
   }
 
-  package func hiddenStates(
+  func hiddenStates(
     _ tokens: Tensor, _ context: SequenceContext, in step: inout StepRecorder
   ) -> Tensor {
     step.label = "embeddings"

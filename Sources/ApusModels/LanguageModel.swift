@@ -1,10 +1,9 @@
-import ApusProgram
+public import ApusProgram
 
 /// A decoder-only language model, written forward only: the step's other half follows from the operations'
 /// gradient rules. Models know no kernels, no memory and no device.
-package protocol LanguageModel {
-  var configuration: ModelConfiguration { get }
-  /// The parameters, one unit for the embeddings, one a layer, one for what follows the layers.
+public protocol LanguageModel {
+  /// The parameters: as a rule one unit for the embeddings, one a layer, one for what follows the layers.
   var units: [ParameterUnit] { get }
   /// The matrix `[V, D]` that turns hidden states into logits; the token table where tied.
   var head: Tensor { get }
@@ -15,36 +14,42 @@ package protocol LanguageModel {
 }
 
 extension LanguageModel {
-  package var tables: [StepProgram.TableTensor] { [] }
+  public var tables: [StepProgram.TableTensor] { [] }
 }
 
+/// Declares a model's parameters in a recorder, with gradients and optimizer states when `training`.
+public typealias ModelDeclaration = (_ step: inout StepRecorder, _ training: Bool) -> any LanguageModel
+
 extension ModelConfiguration {
-  package var heads: HeadShape {
+  /// Queries, keys and values of this model.
+  public var heads: HeadShape {
     HeadShape(headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize)
   }
 
-  /// Declares the model's parameters in `step`, with gradients and optimizer states when `training`.
-  package func declare(in step: inout StepRecorder, training: Bool) -> any LanguageModel {
-    switch family {
-    case .gpt2: GPT2(self, training: training, in: &step)
-    case .llama: Llama(self, training: training, in: &step)
+  /// The model of this shape.
+  public var declaration: ModelDeclaration {
+    { step, training in
+      switch family {
+      case .gpt2: GPT2(self, training: training, in: &step)
+      case .llama: Llama(self, training: training, in: &step)
+      }
     }
   }
 }
 
 /// How the rows of a segment are related: whole sequences side by side, or the continuation of one sequence
 /// whose earlier keys and values lie in caches.
-package enum SequenceContext {
+public enum SequenceContext {
   case sequences(length: Int)
   case cached(start: Tensor, caches: [KeyValueCache])
 
-  package struct KeyValueCache {
+  public struct KeyValueCache {
     package var keys: Tensor
     package var values: Tensor
   }
 
   /// Rows after which positions start again; `rows` where they never do.
-  func sequenceLength(rows: Int) -> Int {
+  public func sequenceLength(rows: Int) -> Int {
     switch self {
     case .sequences(let length): length
     case .cached: rows
@@ -52,7 +57,7 @@ package enum SequenceContext {
   }
 
   /// Position of the first row, where it is not zero.
-  var start: Tensor? {
+  public var start: Tensor? {
     switch self {
     case .sequences: nil
     case .cached(let start, _): start
@@ -60,7 +65,7 @@ package enum SequenceContext {
   }
 
   /// Attention of layer `layer` over `qkv` (`[T, width]`).
-  func attend(_ qkv: Tensor, _ heads: HeadShape, layer: Int, in step: inout StepRecorder) -> Tensor {
+  public func attend(_ qkv: Tensor, _ heads: HeadShape, layer: Int, in step: inout StepRecorder) -> Tensor {
     switch self {
     case .sequences(let length):
       step.attention(qkv, heads: heads, sequenceLength: length)

@@ -6,10 +6,10 @@ import ApusProgram
 ///
 /// Sources: Touvron et al. 2023; Grattafiori et al. 2024, section 3.2. Queries, keys and values come from
 /// one matrix, gate and up from another; published files hold their row ranges under separate names.
-package struct Llama: LanguageModel {
-  package let configuration: ModelConfiguration
-  package private(set) var units: [ParameterUnit] = []
-  package let head: Tensor
+struct Llama: LanguageModel {
+  private let configuration: ModelConfiguration
+  private(set) var units: [ParameterUnit] = []
+  let head: Tensor
 
   private let tokenTable: Tensor  // [V, D]
   private let cosines, sines: Tensor  // [P, headSize / 2]
@@ -67,7 +67,7 @@ package struct Llama: LanguageModel {
   }
 
   /// The rotary tables that the runtime fills.
-  package var tables: [StepProgram.TableTensor] {
+  var tables: [StepProgram.TableTensor] {
     let frequencies = RotaryFrequencies.values(of: configuration)
     return [
       .init(tensor: cosines, content: .rotary(sine: false, frequencies: frequencies)),
@@ -75,7 +75,7 @@ package struct Llama: LanguageModel {
     ]
   }
 
-  package func hiddenStates(
+  func hiddenStates(
     _ tokens: Tensor, _ context: SequenceContext, in step: inout StepRecorder
   ) -> Tensor {
     let heads = configuration.heads

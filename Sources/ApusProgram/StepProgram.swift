@@ -19,7 +19,7 @@ package enum Table: Hashable, Sendable {
 
 /// A recorded program: segments of instructions over storages. The memory plan, the executor, the cost
 /// model and the reports all read this one value.
-package struct StepProgram: Sendable {
+public struct StepProgram: Sendable {
   package var storages: [Storage]
   package var units: [ParameterUnit]
   /// Segments that hand activations to each other, in running order; transient memory of different groups
@@ -38,7 +38,7 @@ package struct StepProgram: Sendable {
   package var logits: Tensor?
 
   /// A constant table and where it lies.
-  package struct TableTensor: Hashable, Sendable {
+  public struct TableTensor: Hashable, Sendable {
     package var tensor: Tensor
     package var content: Table
 
@@ -69,6 +69,16 @@ package struct StepProgram: Sendable {
 
   /// Number of weights, padding excluded.
   package var parameterCount: Int { parameters.reduce(0) { $0 + $1.tensor.count } }
+
+  /// Rows of the smallest table that tokens or targets pick from: ids must lie below it.
+  package var vocabularySize: Int {
+    segments.flatMap(\.instructions).compactMap { instruction in
+      switch instruction.op {
+      case .embedding, .headLoss, .headLossGradient: instruction.inputs[1].rows
+      default: nil
+      }
+    }.min() ?? 0
+  }
 
   /// Bytes of the persistent storages of a role.
   package func byteCount(of role: Role) -> Int {

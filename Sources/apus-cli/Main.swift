@@ -2,14 +2,22 @@ import Foundation
 
 /// The program `apus`.
 @main
-enum Main {
+package enum Main {
   /// Every command; one file each in `Commands`.
-  static let commands = CommandTable(
-    program: "apus", summary: "Train large language models.",
-    entries: [
-      ConfigCommand.entry,
+  package static let commands = CommandTable(
+    program: "apus", summary: "Train large language models.", entries: [
+      .command(TrainCommand.self),
+      .command(GenerateCommand.self),
+      .command(EvaluateCommand.self),
       .command(EstimateCommand.self),
+      BenchCommand.entry,
+      ConfigCommand.entry,
+      TokenizerCommand.entry,
+      DataCommand.entry,
+      ImportCommand.entry,
+      ExportCommand.entry,
+      CheckpointCommand.entry,
     ])
 
-  static func main() { exit(commands.run(Array(CommandLine.arguments.dropFirst()))) }
+  package static func main() { exit(commands.run(Array(CommandLine.arguments.dropFirst()))) }
 }

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import ApusCheckpoint
+import ApusCheckpoint
 
 @Suite struct BoxTests {
   @Test func runsVisitTheSharedElementsOnce() {

@@ -2,7 +2,7 @@ import ApusCore
 import Foundation
 import Testing
 
-@testable import ApusCheckpoint
+import ApusCheckpoint
 
 /// What a trainer would save beside its tensors.
 struct TrainerState: Codable, Equatable {
@@ -25,7 +25,8 @@ final class Numbers {
 
   func piece(_ name: String, of shape: [Int], _ box: Box? = nil) -> CheckpointPiece {
     CheckpointPiece(
-      tensor: name, type: .float32, globalShape: shape, box: box, bytes: UnsafeRawBufferPointer(buffer))
+      tensor: name, type: .float32, globalShape: shape, box: box, bytes: UnsafeRawBufferPointer(buffer),
+      owner: self)
   }
 }
 

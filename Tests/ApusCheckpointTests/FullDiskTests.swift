@@ -2,7 +2,7 @@ import ApusCore
 import Foundation
 import Testing
 
-@testable import ApusCheckpoint
+import ApusCheckpoint
 
 /// A small file system in memory, which only the superuser can mount.
 final class SmallDisk {

@@ -2,7 +2,7 @@ import ApusModels
 import Foundation
 import Testing
 
-@testable import ApusCheckpoint
+import ApusCheckpoint
 
 @Suite struct HuggingFaceFolderTests {
   static let fixtures = [

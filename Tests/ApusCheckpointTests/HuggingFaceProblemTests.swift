@@ -2,7 +2,7 @@ import ApusModels
 import Foundation
 import Testing
 
-@testable import ApusCheckpoint
+import ApusCheckpoint
 
 /// Folders that are wrong in one way each, made from a sound one.
 @Suite struct HuggingFaceProblemTests {

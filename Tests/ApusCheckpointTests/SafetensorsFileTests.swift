@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusCheckpoint
+import ApusCheckpoint
 
 @Suite struct SafetensorsFileTests {
   @Test func readsWhatPythonWroteInEveryType() throws {
@@ -130,8 +130,9 @@ import Testing
       if Int.random(in: 0..<4, using: &random) == 0 {
         bytes.removeLast(Int.random(in: 0..<bytes.count, using: &random))
       }
+      let path = try scratch.write(bytes, "fuzz.safetensors")
       do throws(CheckpointError) {
-        let file = try SafetensorsFile(path: try writeOrStop(bytes, scratch))
+        let file = try SafetensorsFile(path: path)
         for (name, entry) in file.tensors where entry.type.isReadableAsFloat32 {
           do { _ = try file.numbers(name) } catch { Issue.record("\(name): \(error)") }
         }
@@ -141,22 +142,5 @@ import Testing
       }
     }
     #expect(refused > 200 && refused < 600)
-  }
-
-  private func writeOrStop(_ bytes: [UInt8], _ scratch: Scratch) throws(CheckpointError) -> String {
-    let path = scratch.path("fuzz.safetensors")
-    try Disk.writeFileWithoutFlush(bytes, to: path)
-    return path
-  }
-}
-
-extension Disk {
-  /// As `writeFile`, quick enough for thousands of files.
-  static func writeFileWithoutFlush(_ contents: [UInt8], to path: String) throws(CheckpointError) {
-    let descriptor = try create(path)
-    defer { close(descriptor) }
-    try contents.withUnsafeBufferPointer { bytes throws(CheckpointError) in
-      try write(UnsafeRawBufferPointer(bytes), to: descriptor, path: path)
-    }
   }
 }

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusCheckpoint
+import ApusCheckpoint
 
 @Suite struct SafetensorsWriterTests {
   private let tensors = [

@@ -1,6 +1,6 @@
 import Foundation
 
-@testable import ApusCheckpoint
+import ApusCheckpoint
 
 /// A folder of its own for one test, removed when the last reference goes.
 final class Scratch {

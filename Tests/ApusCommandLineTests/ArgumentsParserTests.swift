@@ -1,6 +1,6 @@
 import Testing
 
-@testable import apus_cli
+import apus_cli
 
 private let specification = ArgumentsSpecification(
   positionals: [

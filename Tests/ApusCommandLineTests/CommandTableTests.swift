@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import apus_cli
+import apus_cli
 
 private enum Train: Command {
   static let name = "train"

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusData
+import ApusData
 
 @Suite("Documents and datasets")
 struct CorpusTests {
@@ -20,12 +20,15 @@ struct CorpusTests {
     try withTemporaryFolder { folder in
       try put("second\n", "b.txt", in: folder)
       try put("first", "a.txt", in: folder)
-      try put("{\"text\": \"x\\n\\u00e9\\ud83d\\ude00\", \"n\": [1, {}]}\n\n{\"text\":\"\"}\r\n", "c.jsonl", in: folder)
+      try put(
+        "{\"text\": \"x\\n\\u00e9\\ud83d\\ude00\", \"n\": [1, {}]}\n\n{\"text\":\"\"}\r\n", "c.jsonl",
+        in: folder)
       let corpus = try Corpus([folder.path + "/*.txt", folder.path + "/c.jsonl"])
       #expect(try texts(corpus) == ["first", "second\n", "x\né😀", ""])
       #expect(try corpus.byteCount() == 5 + 7 + 8)
       #expect(message { _ = try Corpus([folder.path + "/*.md"]) }.contains("no such file"))
-      #expect(message { _ = try Corpus([folder.path + "/a.txt", folder.path + "/a.*"]) }.contains("named twice"))
+      #expect(
+        message { _ = try Corpus([folder.path + "/a.txt", folder.path + "/a.*"]) }.contains("named twice"))
       #expect(message { _ = try texts(try Corpus([folder.path])) }.contains("not a regular file"))
     }
   }
@@ -41,7 +44,9 @@ struct CorpusTests {
       }
       let good = Array("0123456789é".utf8)
       #expect(problem(good + [0xc3], "a.txt").contains("a.txt: not UTF-8 at byte 12"))
-      for bad: [UInt8] in [[0x80], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xe0, 0x80, 0x80], [0xff]] {
+      for bad: [UInt8] in [
+        [0x80], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xe0, 0x80, 0x80], [0xff],
+      ] {
         #expect(problem(good + bad + good, "a.txt").contains("at byte 12"))
       }
       #expect(problem(Array("{\"text\":1}".utf8), "a.jsonl").contains("line 1 has no text under the key"))
@@ -74,7 +79,8 @@ struct CorpusTests {
   @Test("documents are apart by the end-of-text token; validation may have texts of its own")
   func separators() throws {
     try withTemporaryFolder { folder in
-      try put("{\"text\":\"ab\"}\n{\"text\":\"\"}\n{\"text\":\"cd\"}\n{\"text\":\"e\"}\n", "a.jsonl", in: folder)
+      try put(
+        "{\"text\":\"ab\"}\n{\"text\":\"\"}\n{\"text\":\"cd\"}\n{\"text\":\"e\"}\n", "a.jsonl", in: folder)
       try put("held", "v.txt", in: folder)
       let tokenizer = try Tokenizer.train(on: ["x"], vocabularySize: 257)
       let end = try #require(tokenizer.endOfText)
@@ -83,7 +89,8 @@ struct CorpusTests {
         return (0..<file.count).map { file[$0] }
       }
       var preparation = DatasetPreparation(
-        corpus: try Corpus([folder.path + "/a.jsonl"]), validationCorpus: try Corpus([folder.path + "/v.txt"]))
+        corpus: try Corpus([folder.path + "/a.jsonl"]), validationCorpus: try Corpus([folder.path + "/v.txt"])
+      )
       let summary = try preparation.run(tokenizer: tokenizer, folder: folder)
       #expect(try tokens("train.bin") == [64, 65, end, 66, 67, end, 68])
       #expect(try tokens("validation.bin") == tokenizer.encode("held"))
@@ -97,9 +104,13 @@ struct CorpusTests {
       preparation.validationFraction = 1.5
       #expect(message { _ = try preparation.run(tokenizer: tokenizer, folder: folder) }.contains("1.5"))
       preparation.validationFraction = 0.01
-      #expect(message { _ = try preparation.run(tokenizer: tokenizer, folder: folder) }.contains("validation.bin would be empty"))
+      #expect(
+        message { _ = try preparation.run(tokenizer: tokenizer, folder: folder) }.contains(
+          "validation.bin would be empty"))
       let silent = try Tokenizer.train(on: ["x"], vocabularySize: 256, specialTokens: [])
-      #expect(message { _ = try preparation.run(tokenizer: silent, folder: folder) }.contains("no end-of-text token"))
+      #expect(
+        message { _ = try preparation.run(tokenizer: silent, folder: folder) }.contains(
+          "no end-of-text token"))
     }
   }
 }

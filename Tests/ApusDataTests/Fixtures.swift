@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusData
+import ApusData
 
 /// The files that `Fixtures/make_tokenizers.py` made with the `tokenizers` library.
 enum Fixtures {
@@ -42,11 +42,14 @@ func message(_ body: () throws -> Void, at location: SourceLocation = #_sourceLo
   }
 }
 
-/// A small random number generator with a fixed seed.
+/// A small random number generator with a fixed seed (Steele, Lea, Flood 2014, "SplitMix").
 struct SeededGenerator: RandomNumberGenerator {
   var state: UInt64
   mutating func next() -> UInt64 {
     state &+= 0x9e37_79b9_7f4a_7c15
-    return mix(state)
+    var x = state
+    x = (x ^ x >> 30) &* 0xbf58_476d_1ce4_e5b9
+    x = (x ^ x >> 27) &* 0x94d0_49bb_1331_11eb
+    return x ^ x >> 31
   }
 }

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusData
+import ApusData
 
 @Suite("Sampling")
 struct SamplerTests {
@@ -18,7 +18,9 @@ struct SamplerTests {
     }
   }
 
-  @Test("every token is an input once an epoch, up to a remainder", arguments: [true, false], [101, 1000, 1017, 64])
+  @Test(
+    "every token is an input once an epoch, up to a remainder", arguments: [true, false],
+    [101, 1000, 1017, 64])
   func coverage(shuffle: Bool, tokens: Int) {
     let length = 10
     let sampler = Sampler(tokenCounts: [tokens], sequenceLength: length, seed: 3, shuffle: shuffle)
@@ -53,7 +55,8 @@ struct SamplerTests {
     let forwards = starts(1, Array(0..<500))
     #expect(starts(1, (0..<500).reversed()) == forwards.reversed())
     #expect(starts(2, Array(0..<500)) != forwards)
-    let sampler = Sampler(tokenCounts: [5000, 900], weights: [1, 2], sequenceLength: 16, seed: 1, shuffle: true)
+    let sampler = Sampler(
+      tokenCounts: [5000, 900], weights: [1, 2], sequenceLength: 16, seed: 1, shuffle: true)
     #expect(sampler.window(step: 12, sample: 5, samplesPerStep: 8) == forwards[101])
   }
 
@@ -90,7 +93,8 @@ struct SamplerTests {
       opened.append(try TokenFile(path: path))
     }
     return try TokenDataset(
-      files: opened, weights: weights, sequenceLength: length, vocabularySize: vocabulary, seed: 5, shuffle: shuffle)
+      files: opened, weights: weights, sequenceLength: length, vocabularySize: vocabulary, seed: 5,
+      shuffle: shuffle)
   }
 
   @Test("targets are the inputs one token further")
@@ -102,7 +106,8 @@ struct SamplerTests {
       try data.fill(inputs: &inputs, targets: &targets, samples: 0..<6)
       #expect(inputs == Array(0..<40) + Array(100..<120))
       #expect(targets == inputs.map { $0 + 1 })
-      let mixed = try dataset([Array(0..<500), Array(1000..<1500)], in: folder, weights: [1, 3], length: 8, shuffle: true)
+      let mixed = try dataset(
+        [Array(0..<500), Array(1000..<1500)], in: folder, weights: [1, 3], length: 8, shuffle: true)
       try mixed.fill(inputs: &inputs, targets: &targets, step: 3, samples: 1..<4, samplesPerStep: 4)
       #expect(targets[..<24] == inputs[..<24].map { $0 + 1 }[...])
       let starts = (13..<16).map { mixed.sampler.window(at: $0) }.map { Int32($0.source * 1000 + $0.start) }
@@ -113,10 +118,14 @@ struct SamplerTests {
   @Test("what cannot be read is refused")
   func refusals() throws {
     try withTemporaryFolder { folder in
-      #expect(message { _ = try dataset([Array(0..<10)], in: folder, length: 10) }
-        .contains("0.bin: 10 tokens are too few for a sequence of 10, which needs 11"))
-      #expect(message { _ = try dataset([Array(0..<11)], in: folder, weights: [1, 2], length: 10) }.contains("2 weights"))
-      #expect(message { _ = try dataset([Array(0..<11)], in: folder, weights: [-1], length: 10) }.contains("-1.0"))
+      #expect(
+        message { _ = try dataset([Array(0..<10)], in: folder, length: 10) }
+          .contains("0.bin: 10 tokens are too few for a sequence of 10, which needs 11"))
+      #expect(
+        message { _ = try dataset([Array(0..<11)], in: folder, weights: [1, 2], length: 10) }.contains(
+          "2 weights"))
+      #expect(
+        message { _ = try dataset([Array(0..<11)], in: folder, weights: [-1], length: 10) }.contains("-1.0"))
       let data = try dataset([Array(90..<101)], in: folder, length: 10, vocabulary: 100)
       var (inputs, targets) = ([Int32](repeating: 0, count: 10), [Int32](repeating: 0, count: 10))
       let text = message { try data.fill(inputs: &inputs, targets: &targets, samples: 0..<1) }

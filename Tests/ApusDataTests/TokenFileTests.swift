@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusData
+import ApusData
 
 @Suite("Token files")
 struct TokenFileTests {
@@ -43,7 +43,9 @@ struct TokenFileTests {
       try file.checkTokens(vocabularySize: 50_257)
       let text = message { try file.checkTokens(vocabularySize: 50_256) }
       #expect(text.contains("token 50,256 at position 50,256 is beyond the vocabulary of 50,256"))
-      #expect(TokenFileFormat(vocabularySize: 65536) == .uint16 && TokenFileFormat(vocabularySize: 65537) == .uint32)
+      #expect(
+        TokenFileFormat(vocabularySize: 65536) == .uint16 && TokenFileFormat(vocabularySize: 65537) == .uint32
+      )
     }
   }
 
@@ -57,12 +59,15 @@ struct TokenFileTests {
         try data.write(to: url)
         return message { _ = try TokenFile(path: url.path) }
       }
-      #expect(try problem(whole.dropLast()).contains("truncated: the header names 100 tokens, which take 1,224 bytes, but the file has 1,223"))
+      #expect(
+        try problem(whole.dropLast()).contains(
+          "truncated: the header names 100 tokens, which take 1,224 bytes, but the file has 1,223"))
       #expect(try problem(whole + [0]).contains("too long"))
       #expect(try problem(whole.prefix(1000)).contains("1,000 bytes are too few"))
       #expect(try problem(Data()).contains("0 bytes"))
       #expect(try problem(Data([9]) + whole.dropFirst()).contains("magic number"))
-      #expect(try problem(whole.prefix(4) + Data([2]) + whole.dropFirst(5)).contains("version 2 instead of 1"))
+      #expect(
+        try problem(whole.prefix(4) + Data([2]) + whole.dropFirst(5)).contains("version 2 instead of 1"))
     }
   }
 
@@ -74,7 +79,9 @@ struct TokenFileTests {
         try writer.append([1, 2, 3])
       }
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
-      #expect(message { _ = try TokenFileWriter(path: "/nowhere/a.bin", format: .uint16) }.contains("/nowhere/a.bin"))
+      #expect(
+        message { _ = try TokenFileWriter(path: "/nowhere/a.bin", format: .uint16) }.contains(
+          "/nowhere/a.bin"))
     }
   }
 }

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusData
+import ApusData
 
 @Suite("Tokenizers agree with the tokenizers library")
 struct TokenizerAgreementTests {
@@ -64,7 +64,9 @@ struct TokenizerAgreementTests {
 
   @Test("the hand-written rules split as their regular expressions do")
   func handWrittenRules() throws {
-    for rule in [SplitRule.gpt2, .llama3(maximumDigits: 3), .llama3(maximumDigits: 1), .llama3(maximumDigits: .max)] {
+    for rule in [
+      SplitRule.gpt2, .llama3(maximumDigits: 3), .llama3(maximumDigits: 1), .llama3(maximumDigits: .max),
+    ] {
       #expect(SplitRule(pattern: rule.pattern) == rule)
       let pattern = SplitRule.pattern(rule.pattern)
       let written = PreTokenizer([rule], patterns: [])

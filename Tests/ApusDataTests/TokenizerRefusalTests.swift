@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusData
+import ApusData
 
 @Suite("Tokenizers that Apus does not follow are refused")
 struct TokenizerRefusalTests {
@@ -47,8 +47,10 @@ struct TokenizerRefusalTests {
   @Test("contradictions")
   func contradictions() throws {
     #expect(try refusal("gpt2", replacing: #"["Ġ","t"]"#, with: #"["Ġ","nowhere"]"#).contains("merge"))
-    #expect(try refusal("gpt2", replacing: #"["Ġ","t"]"#, with: #"["z","Ġ"]"#).contains("not in the vocabulary"))
+    #expect(
+      try refusal("gpt2", replacing: #"["Ġ","t"]"#, with: #"["z","Ġ"]"#).contains("not in the vocabulary"))
     #expect(try refusal("gpt2", replacing: #""id":800"#, with: #""id":5"#).contains("the vocabulary uses"))
+    #expect(try refusal(replacing: #""ids":["#, with: #""ids":[9999, "#).contains("template uses token 9999"))
     #expect(try refusal("gpt2", replacing: #""merges":"#, with: #""merged":"#).contains("no merges"))
     #expect(try refusal("gpt2", replacing: #"{"version""#, with: #"["version""#).contains("at byte 10"))
   }

@@ -1,13 +1,15 @@
 import Foundation
 import Testing
 
-@testable import ApusData
+import ApusData
 
 @Suite("Training and encoding")
 struct TokenizerTrainingTests {
-  private static let text = String(
-    repeating: "In the beginning God created the heaven and the earth.\nAnd the earth was without form, and void;\n",
-    count: 3) + "Größe 日本語 😀 12 123\n"
+  private static let text =
+    String(
+      repeating:
+        "In the beginning God created the heaven and the earth.\nAnd the earth was without form, and void;\n",
+      count: 3) + "Größe 日本語 😀 12 123\n"
 
   @Test("the most frequent pair merges first, of equal ones the smallest ids")
   func order() throws {
@@ -37,7 +39,9 @@ struct TokenizerTrainingTests {
   func sizes() throws {
     #expect(try Tokenizer.train(on: ["ab"], vocabularySize: 1000).vocabularySize == 258)
     #expect(message { _ = try Tokenizer.train(on: ["ab"], vocabularySize: 256) }.contains("need 257"))
-    #expect(message { _ = try Tokenizer.train(on: ["a"], vocabularySize: 900, specialTokens: ["x", "x"]) }.contains("x, x"))
+    #expect(
+      message { _ = try Tokenizer.train(on: ["a"], vocabularySize: 900, specialTokens: ["x", "x"]) }.contains(
+        "x, x"))
   }
 
   @Test("several threads give the tokens of one", arguments: [SplitRule.gpt2, .llama3(maximumDigits: 3)])
@@ -89,7 +93,9 @@ struct TokenizerTrainingTests {
     var (merging, generator) = (PairMerging(table: tokenizer.tables.merges), SeededGenerator(state: 2))
     for _ in 0..<300 {
       let count = Int.random(in: 2...PairMerging.scanLimit, using: &generator)
-      let letters = (0..<count).map { _ in tokenizer.tables.byteTokens[Int("etahn ".utf8.randomElement(using: &generator)!)] }
+      let letters = (0..<count).map { _ in
+        tokenizer.tables.byteTokens[Int("etahn ".utf8.randomElement(using: &generator)!)]
+      }
       var (a, b) = (letters, letters)
       let countA = a.withUnsafeMutableBufferPointer { merging.merge($0.baseAddress!, count: count) }
       let countB = b.withUnsafeMutableBufferPointer { merging.mergeLong($0.baseAddress!, count) }

@@ -1,7 +1,7 @@
 import ApusCore
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct ActivationFormulaTests {
   /// A bar of the domain reference's table 4.2: GiB of 4 N and of activations by policy.

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct GlobalBatchTests {
   /// Domain reference S5: 1024 sequences of 4096 tokens.

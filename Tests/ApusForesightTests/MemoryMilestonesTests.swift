@@ -1,7 +1,7 @@
 import ApusCore
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct MemoryMilestonesTests {
   private func mebibytes(_ count: Int) -> ByteCount { ByteCount(count << 20) }

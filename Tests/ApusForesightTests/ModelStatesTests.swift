@@ -2,7 +2,7 @@ import ApusCore
 import ApusModels
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct ModelStatesTests {
   /// Domain reference S10 and S11: 16, 16 and 20 bytes a parameter.

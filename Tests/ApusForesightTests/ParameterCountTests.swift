@@ -1,7 +1,7 @@
 import ApusModels
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct ParameterCountTests {
   /// Domain reference S9, the GPT-3 shape.

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusReport
+import ApusReport
 
 @Suite struct HTMLReportTests {
   let hostile = "</script><script>alert('x')</script> & \"q\" <b>"

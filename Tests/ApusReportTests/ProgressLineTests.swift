@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusReport
+import ApusReport
 
 @Suite struct ProgressLineTests {
   private func withoutCodes(_ text: String) -> String {

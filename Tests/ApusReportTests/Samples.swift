@@ -1,6 +1,6 @@
 import Foundation
 
-@testable import ApusReport
+import ApusReport
 
 /// A record with a different number in every place.
 func sampleRecord(step: Int, validated: Bool = false) -> StepRecord {

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusReport
+import ApusReport
 
 @Suite struct TensorBoardTests {
   /// Source: RFC 3720, appendix B.4, and the check value of the CRC catalogues.

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import ApusReport
+import ApusReport
 
 @Test func tableAlignsTextLeftAndNumbersRight() {
   var table = TextTable([.text("layout"), .number("tokens/s"), .number("memory"), .text("why")])

@@ -3,9 +3,9 @@ import Foundation
 
 /// Turns texts into a dataset: `train.bin`, `validation.bin` and `dataset.json` in one folder.
 ///
-/// Validation holds the last part of the texts, unless texts of its own are given. The cut is a position in the
-/// bytes of all documents, one after the other; a text file that it falls into is cut after the next newline,
-/// a line of JSON stays whole on the side of training.
+/// Validation holds the last part of the texts, unless texts of its own are given. The cut is a position in
+/// the bytes of all documents, one after the other; a text file that it falls into is cut after the next
+/// newline, a line of JSON stays whole on the side of training.
 package struct DatasetPreparation {
   package var corpus: Corpus
   /// Texts for validation, instead of the last part of `corpus`.
@@ -14,7 +14,9 @@ package struct DatasetPreparation {
   package var validationFraction = 0.1
   package var threads = 1
 
-  package init(corpus: Corpus, validationCorpus: Corpus? = nil, validationFraction: Double = 0.1, threads: Int = 1) {
+  package init(
+    corpus: Corpus, validationCorpus: Corpus? = nil, validationFraction: Double = 0.1, threads: Int = 1
+  ) {
     (self.corpus, self.validationCorpus) = (corpus, validationCorpus)
     (self.validationFraction, self.threads) = (validationFraction, threads)
   }
@@ -24,28 +26,28 @@ package struct DatasetPreparation {
     tokenizer: Tokenizer, folder: URL, progress: (Int) -> Void = { _ in }
   ) throws(DataError) -> DatasetSummary {
     guard validationFraction >= 0, validationFraction < 1 else {
-      throw .request("validation fraction \(validationFraction) is not from 0 to below 1; use for example 0.1")
+      throw .request(
+        "validation fraction \(validationFraction) is not from 0 to below 1; use for example 0.1")
     }
     do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
       throw .file(path: folder.path, problem: "cannot make the folder")
     }
     var train = try SplitEncoder(folder: folder, name: "train.bin", tokenizer: tokenizer, threads: threads)
-    var validation = try SplitEncoder(folder: folder, name: "validation.bin", tokenizer: tokenizer, threads: threads)
-    var cut = Int.max
-    if validationCorpus == nil, validationFraction > 0 {
-      let total = try corpus.byteCount()
-      cut = total - Int((Double(total) * validationFraction).rounded())
-    }
+    var validation = try SplitEncoder(
+      folder: folder, name: "validation.bin", tokenizer: tokenizer, threads: threads)
+    let cut = try cut()
     var done = 0
     try corpus.forEachDocument { document throws(DataError) in
       let held = heldOutStart(document, cut: cut - done)
-      if held > 0 { try train.append(document, 0..<held) }
-      if held < document.bytes.count { try validation.append(document, held..<document.bytes.count) }
+      if held > 0 { try train.append(document, 0..<held) { progress(done + $0) } }
+      if held < document.bytes.count {
+        try validation.append(document, held..<document.bytes.count) { progress(done + $0) }
+      }
       done += document.bytes.count
       progress(done)
     }
     try validationCorpus?.forEachDocument { document throws(DataError) in
-      try validation.append(document, 0..<document.bytes.count)
+      try validation.append(document, 0..<document.bytes.count) { progress(done + $0) }
       done += document.bytes.count
       progress(done)
     }
@@ -53,10 +55,29 @@ package struct DatasetPreparation {
     let validationSplit = try validation.finish(keep: wantsValidation)
     let trainSplit = try train.finish(keep: true)
     let summary = DatasetSummary(
-      tokenizerFingerprint: tokenizer.fingerprint, vocabularySize: tokenizer.vocabularySize, train: trainSplit!,
+      tokenizerFingerprint: tokenizer.fingerprint, vocabularySize: tokenizer.vocabularySize,
+      train: trainSplit!,
       validation: validationSplit, sources: try sources())
     try summary.write(to: folder.appending(path: "dataset.json"))
     return summary
+  }
+
+  /// Gives the texts that are not held out, for training a tokenizer.
+  package func forEachTrainingText(_ body: (UnsafeBufferPointer<UInt8>) -> Void) throws(DataError) {
+    let cut = try cut()
+    var done = 0
+    try corpus.forEachDocument { document throws(DataError) in
+      let held = heldOutStart(document, cut: cut - done)
+      if held > 0 { body(UnsafeBufferPointer(rebasing: document.bytes[..<held])) }
+      done += document.bytes.count
+    }
+  }
+
+  /// The position in the bytes of all documents at which validation begins.
+  private func cut() throws(DataError) -> Int {
+    guard validationCorpus == nil, validationFraction > 0 else { return Int.max }
+    let total = try corpus.byteCount()
+    return total - Int((Double(total) * validationFraction).rounded())
   }
 
   /// Where in a document validation begins, for a cut at that offset from the document's start.
@@ -97,10 +118,14 @@ private struct SplitEncoder: ~Copyable {
   init(folder: URL, name: String, tokenizer: Tokenizer, threads: Int) throws(DataError) {
     (self.name, self.tokenizer, self.threads) = (name, tokenizer, threads)
     path = folder.appending(path: name).path
-    writer = try TokenFileWriter(path: path, format: TokenFileFormat(vocabularySize: tokenizer.vocabularySize))
+    writer = try TokenFileWriter(
+      path: path, format: TokenFileFormat(vocabularySize: tokenizer.vocabularySize))
   }
 
-  mutating func append(_ document: Document, _ range: Range<Int>) throws(DataError) {
+  /// Adds a part of a document; `progress` gets the bytes of the document that are done.
+  mutating func append(
+    _ document: Document, _ range: Range<Int>, progress: (Int) -> Void
+  ) throws(DataError) {
     let text = UnsafeBufferPointer(rebasing: document.bytes[range])
     guard text.count > 0 else { return }
     if documents > 0, tokenizer.endOfText == nil {
@@ -112,7 +137,10 @@ private struct SplitEncoder: ~Copyable {
       texts.append(UnsafeBufferPointer(rebasing: text[piece]))
       startsDocument.append(index == 0)
       waitingBytes += piece.count
-      if waitingBytes >= Self.pieceByteCount * threads * 2 { try encodeWaiting() }
+      if waitingBytes >= Self.pieceByteCount * threads * 2 {
+        try encodeWaiting()
+        progress(range.lowerBound + piece.upperBound)
+      }
     }
     if !texts.isEmpty { waiting = waiting.suffix(texts.count) }
     bytes += text.count
@@ -122,7 +150,9 @@ private struct SplitEncoder: ~Copyable {
   private mutating func encodeWaiting() throws(DataError) {
     let encoded = tokenizer.encode(texts, threads: threads)
     for (tokens, isStart) in zip(encoded, startsDocument) {
-      if isStart, writer.count > 0, let separator = tokenizer.endOfText { try writer.append(CollectionOfOne(separator)) }
+      if isStart, writer.count > 0, let separator = tokenizer.endOfText {
+        try writer.append(CollectionOfOne(separator))
+      }
       try writer.append(tokens)
     }
     (texts, startsDocument, waitingBytes) = ([], [], 0)

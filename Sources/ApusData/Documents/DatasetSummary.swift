@@ -11,6 +11,10 @@ package struct DatasetSummary: Codable, Hashable, Sendable {
     /// Bytes of text: what a loss a token has to be divided by for bits per byte.
     package var bytes: Int
     package var documents: Int
+
+    package init(file: String, tokens: Int, bytes: Int, documents: Int) {
+      (self.file, self.tokens, self.bytes, self.documents) = (file, tokens, bytes, documents)
+    }
   }
 
   /// One file that the texts come from.
@@ -40,7 +44,8 @@ package struct DatasetSummary: Codable, Hashable, Sendable {
       throw .file(path: url.path, problem: "not a dataset.json of Apus; prepare the data again")
     }
     guard format == "apus-dataset-1" else {
-      throw .file(path: url.path, problem: "format \(format) instead of apus-dataset-1; prepare the data again")
+      throw .file(
+        path: url.path, problem: "format \(format) instead of apus-dataset-1; prepare the data again")
     }
   }
 

@@ -1,7 +1,7 @@
 import Foundation
 
-/// A file that is written under another name beside its place and moved there when complete, so that no reader
-/// ever sees half of it. Dropping it unfinished removes what was written.
+/// A file that is written under another name beside its place and moved there when complete, so that no
+/// reader ever sees half of it. Dropping it unfinished removes what was written.
 struct AsideFile: ~Copyable {
   private let path: String
   private let asidePath: String

@@ -1,7 +1,7 @@
 import ApusCore
 
-/// The two formats of token files that llm.c uses: a header of 256 32-bit numbers (magic, version, token count,
-/// zeros), then the tokens. All little-endian.
+/// The two formats of token files that llm.c uses: a header of 256 32-bit numbers (magic, version, token
+/// count, zeros), then the tokens. All little-endian.
 package enum TokenFileFormat: Sendable, Hashable {
   /// Magic 20240520, version 1: 16-bit tokens, made for GPT-2.
   case uint16
@@ -26,6 +26,8 @@ package final class TokenFile: Sendable {
   /// Tokens in the file.
   package let count: Int
   private let file: MappedFile
+  /// Position in the file of the first token.
+  private let first: Int
 
   /// Maps a file after checking its header, and its size against the token count.
   package init(path: String) throws(DataError) {
@@ -54,21 +56,43 @@ package final class TokenFile: Sendable {
         problem: "\(what): the header names \(count.grouped) tokens, which take \(wanted.grouped) bytes, but "
           + "the file has \(size.grouped)")
     }
-    (self.format, self.count) = (format, count)
+    (self.format, self.count, first) = (format, count, 0)
+  }
+
+  private init(_ whole: TokenFile, _ range: Range<Int>) {
+    (path, format, file) = (whole.path, whole.format, whole.file)
+    (count, first) = (range.count, whole.first + range.lowerBound)
+  }
+
+  /// A part of the file, positions counted from its start; it shares the mapping.
+  package func slice(_ range: Range<Int>) -> TokenFile {
+    require(range.lowerBound >= 0 && range.upperBound <= count, "TokenFile: tokens \(range) of \(count)")
+    return TokenFile(self, range)
   }
 
   private var tokens: UnsafeRawPointer {
-    UnsafeRawPointer(file.bytes.baseAddress!) + TokenFileFormat.headerByteCount
+    UnsafeRawPointer(file.bytes.baseAddress!) + TokenFileFormat.headerByteCount + first * format.tokenByteCount
   }
 
   /// The token at a position.
   package subscript(position: Int) -> Int32 {
     require(position >= 0 && position < count, "TokenFile: position \(position) of \(count) tokens")
     switch format {
-    case .uint16: return Int32(UInt16(littleEndian: tokens.load(fromByteOffset: position * 2, as: UInt16.self)))
+    case .uint16:
+      return Int32(UInt16(littleEndian: tokens.load(fromByteOffset: position * 2, as: UInt16.self)))
     case .uint32:
-      return Int32(bitPattern: UInt32(littleEndian: tokens.load(fromByteOffset: position * 4, as: UInt32.self)))
+      return Int32(
+        bitPattern: UInt32(littleEndian: tokens.load(fromByteOffset: position * 4, as: UInt32.self)))
     }
+  }
+
+  /// The token at a position; throws where a vocabulary of that size does not have it.
+  package func token(_ position: Int, vocabularySize: Int) throws(DataError) -> Int32 {
+    let token = self[position]
+    if Int(UInt32(bitPattern: token)) >= vocabularySize {
+      throw beyondVocabulary(position: position, vocabularySize: vocabularySize)
+    }
+    return token
   }
 
   /// Copies the tokens of a range, after checking that the file has it.
@@ -94,6 +118,7 @@ package final class TokenFile: Sendable {
 
   func beyondVocabulary(position: Int, vocabularySize: Int) -> DataError {
     .tokenBeyondVocabulary(
-      path: path, position: position, token: Int(UInt32(bitPattern: self[position])), vocabularySize: vocabularySize)
+      path: path, position: first + position, token: Int(UInt32(bitPattern: self[position])),
+      vocabularySize: vocabularySize)
   }
 }

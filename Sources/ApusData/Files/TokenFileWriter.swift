@@ -22,14 +22,17 @@ package struct TokenFileWriter: ~Copyable {
     let largest = format == .uint16 ? Int32(UInt16.max) : Int32.max
     for token in tokens {
       require(token >= 0 && token <= largest, "TokenFileWriter: token \(token) in a file of \(format)")
-      for byte in 0..<format.tokenByteCount { pending.append(UInt8(truncatingIfNeeded: token >> Int32(byte * 8))) }
+      for byte in 0..<format.tokenByteCount {
+        pending.append(UInt8(truncatingIfNeeded: token >> Int32(byte * 8)))
+      }
       if pending.count >= Self.bufferByteCount { try flush() }
     }
     count += tokens.count
     guard count <= Int(Int32.max) else {
       throw .tokenFile(
         path: path,
-        problem: "more than \(Int(Int32.max).grouped) tokens, which the header cannot count; use several files")
+        problem:
+          "more than \(Int(Int32.max).grouped) tokens, which the header cannot count; use several files")
     }
   }
 

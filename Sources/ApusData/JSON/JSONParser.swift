@@ -138,7 +138,8 @@ struct JSONParser {
   private mutating func string() throws(DataError) -> String {
     position += 1
     let start = position
-    while position < bytes.count, bytes[position] != UInt8(ascii: "\""), bytes[position] != UInt8(ascii: "\\"),
+    while position < bytes.count, bytes[position] != UInt8(ascii: "\""),
+      bytes[position] != UInt8(ascii: "\\"),
       bytes[position] >= 0x20
     { position += 1 }
     if current == UInt8(ascii: "\"") {
@@ -163,7 +164,9 @@ struct JSONParser {
   }
 
   private func text(_ utf8: [UInt8]) throws(DataError) -> String {
-    guard let text = String(validating: utf8, as: UTF8.self) else { throw failure("JSON string that is not UTF-8") }
+    guard let text = String(validating: utf8, as: UTF8.self) else {
+      throw failure("JSON string that is not UTF-8")
+    }
     return text
   }
 

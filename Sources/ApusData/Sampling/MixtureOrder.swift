@@ -2,20 +2,20 @@ import ApusCore
 
 /// Which source each sample of a mixture comes from: a pure function of the sample's index, evenly spread.
 ///
-/// Sample n takes the source in whose share of [0, 1) the n-th number of a base-2 van der Corput sequence lies,
-/// with its digits flipped by the seed. Any first n samples follow the weights to within about log2(n)
-/// samples, and in blocks of 2^k as closely as 2^-k allows. How often a source came before n can be counted
-/// without a walk: the numbers of an aligned block of 2^k are evenly spaced.
+/// Sample n takes the source in whose share of [0, 1) the n-th number of a base-2 van der Corput sequence
+/// lies, with its digits flipped by the seed. Any first n samples follow the weights to within about
+/// log2(n) samples, and in blocks of 2^k as closely as 2^-k allows. How often a source came before n can be
+/// counted without a walk: the numbers of an aligned block of 2^k are evenly spaced.
 ///
 /// Source: Niederreiter 1992, "Random Number Generation and Quasi-Monte Carlo Methods", chapter 3.
-struct MixtureOrder: Sendable {
+package struct MixtureOrder: Sendable {
   private static let bits: UInt64 = 48
 
   /// Where each source's share ends, in units of 2^-48.
   private let ends: [UInt64]
   private let flip: UInt64
 
-  init(weights: [Double], seed: UInt64) {
+  package init(weights: [Double], seed: UInt64) {
     let total = weights.reduce(0, +)
     let whole = Double(1 << Self.bits)
     var (sum, ends): (Double, [UInt64]) = (0, [])
@@ -29,7 +29,7 @@ struct MixtureOrder: Sendable {
   }
 
   /// The source of a sample, and how many samples before it came from the same source.
-  func source(of sample: Int) -> (source: Int, earlier: Int) {
+  package func source(of sample: Int) -> (source: Int, earlier: Int) {
     if ends.count == 1 { return (0, sample) }
     require(sample >= 0 && sample < 1 << Self.bits, "MixtureOrder: sample \(sample)")
     let place = Self.reversed(UInt64(sample)) ^ flip

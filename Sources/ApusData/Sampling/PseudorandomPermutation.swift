@@ -2,12 +2,12 @@
 /// four, walked until it falls inside.
 ///
 /// Source: Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains", sections 4 and 5.
-struct PseudorandomPermutation: Sendable {
+package struct PseudorandomPermutation: Sendable {
   private let count: UInt64
   private let halfBits: UInt64
   private let keys: [UInt64]
 
-  init(count: Int, key: UInt64) {
+  package init(count: Int, key: UInt64) {
     self.count = UInt64(count)
     let bits = 64 - UInt64(max(1, count - 1)).leadingZeroBitCount
     halfBits = UInt64((bits + 1) / 2)
@@ -15,7 +15,7 @@ struct PseudorandomPermutation: Sendable {
   }
 
   /// Where an index goes.
-  subscript(index: Int) -> Int {
+  package subscript(index: Int) -> Int {
     guard count > 1 else { return 0 }
     let mask: UInt64 = 1 << halfBits - 1
     var value = UInt64(index)

@@ -4,10 +4,10 @@ import ApusCore
 /// rank, restart and layout sees the same samples without any state.
 ///
 /// A sample is a window of `sequenceLength` inputs and the same number of targets, one token further. Each
-/// epoch of a source reads its windows side by side, so every token is an input once, up to a remainder of less
-/// than two sequences. With `shuffle`, an epoch permutes its windows and shifts them all by an offset of its
-/// own; without, windows follow each other from position 0. Several sources mix by their weights; without
-/// weights and without `shuffle` they are read one after the other, as an evaluation wants.
+/// epoch of a source reads its windows side by side, so every token is an input once, up to a remainder of
+/// less than two sequences. With `shuffle`, an epoch permutes its windows and shifts them all by an offset
+/// of its own; without, windows follow each other from position 0. Several sources mix by their weights;
+/// without weights and without `shuffle` they are read one after the other, as an evaluation wants.
 package struct Sampler: Sendable {
   /// Where a sample lies.
   package struct Window: Hashable, Sendable {
@@ -32,13 +32,18 @@ package struct Sampler: Sendable {
   package init(
     tokenCounts: [Int], weights: [Double]? = nil, sequenceLength: Int, seed: UInt64, shuffle: Bool
   ) {
-    require(!tokenCounts.isEmpty && sequenceLength > 0, "Sampler: \(tokenCounts.count) sources, \(sequenceLength) tokens")
+    require(
+      !tokenCounts.isEmpty && sequenceLength > 0,
+      "Sampler: \(tokenCounts.count) sources, \(sequenceLength) tokens")
     require(
       tokenCounts.allSatisfy { $0 > sequenceLength },
       "Sampler: sources of \(tokenCounts) tokens for sequences of \(sequenceLength)")
     let shares = weights ?? tokenCounts.map(Double.init)
-    require(shares.count == tokenCounts.count, "Sampler: \(shares.count) weights for \(tokenCounts.count) sources")
-    (self.tokenCounts, self.sequenceLength, self.seed, self.shuffle) = (tokenCounts, sequenceLength, seed, shuffle)
+    require(
+      shares.count == tokenCounts.count, "Sampler: \(shares.count) weights for \(tokenCounts.count) sources")
+    (self.tokenCounts, self.sequenceLength, self.seed, self.shuffle) = (
+      tokenCounts, sequenceLength, seed, shuffle
+    )
     // A shuffled epoch leaves one window out, so that there is room for its offset.
     windowCounts = tokenCounts.map {
       shuffle ? max(1, ($0 - sequenceLength) / sequenceLength) : ($0 - 1) / sequenceLength

@@ -20,7 +20,8 @@ package struct TokenDataset: Sendable {
     for file in files where file.count <= sequenceLength {
       throw .tokenFile(
         path: file.path,
-        problem: "\(file.count.grouped) tokens are too few for a sequence of \(sequenceLength.grouped), which needs "
+        problem:
+          "\(file.count.grouped) tokens are too few for a sequence of \(sequenceLength.grouped), which needs "
           + "\((sequenceLength + 1).grouped); use a shorter sequence or more text")
     }
     if let weights {
@@ -33,11 +34,12 @@ package struct TokenDataset: Sendable {
     }
     (self.files, self.vocabularySize) = (files, vocabularySize)
     sampler = Sampler(
-      tokenCounts: files.map(\.count), weights: weights, sequenceLength: sequenceLength, seed: seed, shuffle: shuffle)
+      tokenCounts: files.map(\.count), weights: weights, sequenceLength: sequenceLength, seed: seed,
+      shuffle: shuffle)
   }
 
-  /// Windows of all files in one epoch: without weights and shuffling, samples 0..<windowCount read every file
-  /// once.
+  /// Windows of all files in one epoch: without weights and shuffling, samples 0..<windowCount read every
+  /// file once.
   package var windowCount: Int { sampler.windowCounts.reduce(0, +) }
 
   /// Writes samples one after the other: `sequenceLength` inputs and as many targets each. `samples` counts

@@ -37,7 +37,8 @@ struct AddedTokenSearch: Sendable {
     entries.sort { $0.bytes.count > $1.bytes.count }
     for (index, entry) in entries.enumerated() {
       startsToken[Int(entry.bytes[0])] = true
-      byTwoBytes[Self.key(entry.bytes[0], entry.bytes.count > 1 ? entry.bytes[1] : nil), default: []].append(index)
+      byTwoBytes[Self.key(entry.bytes[0], entry.bytes.count > 1 ? entry.bytes[1] : nil), default: []].append(
+        index)
     }
   }
 
@@ -92,7 +93,9 @@ struct AddedTokenSearch: Sendable {
   }
 
   private func touchesWord(_ bytes: UnsafeBufferPointer<UInt8>, _ lower: Int, _ upper: Int) -> Bool {
-    if lower > 0, let scalar = scalarEnding(bytes, at: lower), ScalarClass.isWord(scalar.value) { return true }
+    if lower > 0, let scalar = scalarEnding(bytes, at: lower), ScalarClass.isWord(scalar.value) {
+      return true
+    }
     guard upper < bytes.count else { return false }
     let next = decodeScalar(bytes.baseAddress!, at: upper, end: bytes.count).value
     return Unicode.Scalar(next).map(ScalarClass.isWord) ?? false
@@ -116,7 +119,9 @@ struct AddedTokenSearch: Sendable {
     return position
   }
 
-  private func scalarEnding(_ bytes: UnsafeBufferPointer<UInt8>, at end: Int) -> (value: Unicode.Scalar, count: Int)? {
+  private func scalarEnding(_ bytes: UnsafeBufferPointer<UInt8>, at end: Int) -> (
+    value: Unicode.Scalar, count: Int
+  )? {
     for count in 1...4 where end - count >= 0 && bytes[end - count] & 0xc0 != 0x80 {
       let (value, found) = decodeScalar(bytes.baseAddress!, at: end - count, end: end)
       return found == count ? Unicode.Scalar(value).map { ($0, count) } : nil

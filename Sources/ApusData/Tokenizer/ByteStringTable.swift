@@ -53,7 +53,8 @@ struct ByteStringTable: ~Copyable {
       let high = raw.loadUnaligned(fromByteOffset: offset + rest - 4, as: UInt32.self)
       tail = UInt64(high) << 32 | UInt64(low)
     } else if rest > 0 {
-      tail = UInt64(bytes[offset]) | UInt64(bytes[offset + rest / 2]) << 8 | UInt64(bytes[offset + rest - 1]) << 16
+      tail =
+        UInt64(bytes[offset]) | UInt64(bytes[offset + rest / 2]) << 8 | UInt64(bytes[offset + rest - 1]) << 16
     }
     return fold(state ^ tail) | 1
   }
@@ -107,7 +108,9 @@ struct ByteStringTable: ~Copyable {
     while slots[index].hash != 0 {
       if slots[index].hash == hash, slots[index].count == count,
         equal(keys + Int(slots[index].offset), bytes, count)
-      { break }
+      {
+        break
+      }
       index = (index + 1) & mask
     }
     return index
@@ -120,7 +123,9 @@ struct ByteStringTable: ~Copyable {
     while count - offset >= 8 {
       if x.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
         != y.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-      { return false }
+      {
+        return false
+      }
       offset += 8
     }
     while offset < count {

@@ -1,5 +1,6 @@
-// The two common pre-tokenisation rules, written by hand: what the regular expressions in `SplitRule` match at
-// a position, alternative by alternative. Each function returns the end of the pre-token that starts there.
+// The two common pre-tokenisation rules, written by hand: what the regular expressions in `SplitRule` match
+// at a position, alternative by alternative. Each function returns the end of the pre-token that starts
+// there.
 
 private let apostrophe = UInt8(ascii: "'")
 private let blank = UInt8(ascii: " ")
@@ -37,7 +38,9 @@ extension ClassifiedText {
       return endOfRun(ScalarClass.letter, from: afterFirst + nextCount)
     }
     if kind == ScalarClass.other { return endOfSigns(from: afterFirst) }
-    if first == blank, nextCount > 0, next == ScalarClass.other { return endOfSigns(from: afterFirst + nextCount) }
+    if first == blank, nextCount > 0, next == ScalarClass.other {
+      return endOfSigns(from: afterFirst + nextCount)
+    }
     return endOfSpacesOrLines(from: start, firstCount: count)
   }
 

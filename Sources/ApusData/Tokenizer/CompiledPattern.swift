@@ -8,7 +8,7 @@ import CPCRE2
 ///
 /// Safe to share between threads because a compiled PCRE2 pattern is never changed by matching; each thread
 /// matches with a `PatternMatcher` of its own.
-final class CompiledPattern: @unchecked Sendable {
+package final class CompiledPattern: @unchecked Sendable {
   fileprivate let code: OpaquePointer
 
   init(_ pattern: String) throws(PatternProblem) {
@@ -32,8 +32,8 @@ final class CompiledPattern: @unchecked Sendable {
 }
 
 /// Why a pattern cannot be used.
-struct PatternProblem: Error, CustomStringConvertible {
-  var description: String
+package struct PatternProblem: Error, CustomStringConvertible {
+  package var description: String
 }
 
 /// One thread's working memory for matching.
@@ -77,7 +77,8 @@ final class PatternMatcher {
         (previous, search) = (end, end)
       } else {
         previous = start
-        search = start < bytes.count ? start + decodeScalar(base, at: start, end: bytes.count).count : start + 1
+        search =
+          start < bytes.count ? start + decodeScalar(base, at: start, end: bytes.count).count : start + 1
       }
     }
     if previous < bytes.count { body(previous, bytes.count) }

@@ -9,8 +9,8 @@ final class EncodingSession: @unchecked Sendable {
 
   private let tables: EncodingTables
   private let preTokenizer: PreTokenizer
-  // The value of a cached pre-token is its only token, or (offset into cachedTokens) << 8 | count; the top bit
-  // tells which.
+  // The value of a cached pre-token is its only token, or (offset into cachedTokens) << 8 | count; the top
+  // bit tells which.
   private var cache = ByteStringTable(minimumCapacity: 2048)
   private var cachedTokens = TokenBuffer()
   private var merging: PairMerging

@@ -2,10 +2,10 @@
 ///
 /// Safe to share between threads because nothing changes after `init`; each thread encodes with an
 /// `EncodingSession` of its own.
-final class EncodingTables: @unchecked Sendable {
+package final class EncodingTables: @unchecked Sendable {
   /// The token of each byte.
-  let byteTokens: [Int32]
-  let merges: MergeTable
+  package let byteTokens: [Int32]
+  package let merges: MergeTable
   /// The model's entries by their bytes; only filled when the tokenizer ignores merges.
   let wholeEntries: ByteStringTable?
   let splitRules: [SplitRule]
@@ -35,13 +35,16 @@ final class EncodingTables: @unchecked Sendable {
     var merged: [Int32] = []
     merged.reserveCapacity(definition.merges.count)
     for (rank, merge) in definition.merges.enumerated() {
-      let parts = [merge.left, merge.right].compactMap { id in bytes.indices.contains(Int(id)) ? bytes[Int(id)] : nil }
+      let parts = [merge.left, merge.right].compactMap { id in
+        bytes.indices.contains(Int(id)) ? bytes[Int(id)] : nil
+      }
       guard parts.count == 2 else {
         throw TokenizerProblem("merge \(rank) joins a token that is not in the byte-level vocabulary")
       }
       guard let id = entries.get(parts[0] + parts[1]) else {
         throw TokenizerProblem(
-          "merge \(rank) makes \(ByteAlphabet.entry(of: parts[0] + parts[1])), which is not in the vocabulary")
+          "merge \(rank) makes \(ByteAlphabet.entry(of: parts[0] + parts[1])), which is not in the vocabulary"
+        )
       }
       merged.append(Int32(id))
     }

@@ -44,7 +44,8 @@ struct MergeLearning {
     }
     var known = ByteStringTable(minimumCapacity: vocabularySize)
     for (token, bytes) in tokens.enumerated() { known.set(bytes, UInt64(token)) }
-    var heap = BinaryHeap(pairs.indices.map { PairCandidate(count: pairCounts[$0], pair: pairs[$0], number: $0) })
+    var heap = BinaryHeap(
+      pairs.indices.map { PairCandidate(count: pairCounts[$0], pair: pairs[$0], number: $0) })
 
     while tokens.count < vocabularySize, let candidate = heap.removeFirst() {
       let number = candidate.number
@@ -80,7 +81,8 @@ struct MergeLearning {
     let (start, frequency) = (starts[word], frequencies[word])
     var (read, write, length) = (0, 0, lengths[word])
     while read < length {
-      guard read + 1 < length, symbols[start + read] == pair.left, symbols[start + read + 1] == pair.right else {
+      guard read + 1 < length, symbols[start + read] == pair.left, symbols[start + read + 1] == pair.right
+      else {
         symbols[start + write] = symbols[start + read]
         (read, write) = (read + 1, write + 1)
         continue

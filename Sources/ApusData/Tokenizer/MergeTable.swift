@@ -11,7 +11,7 @@ package struct Merge: Hashable, Sendable {
 /// it was built.
 ///
 /// Safe to share between threads because nothing writes after `init`.
-final class MergeTable: @unchecked Sendable {
+package final class MergeTable: @unchecked Sendable {
   struct Slot {
     var key: UInt64
     var rank: Int32

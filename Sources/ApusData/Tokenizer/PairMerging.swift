@@ -1,18 +1,18 @@
 /// Merges the tokens of one pre-token: always the pair of the lowest rank, of equal ranks the leftmost.
 ///
 /// Source: Sennrich, Haddow, Birch 2016, "Neural Machine Translation of Rare Words with Subword Units".
-struct PairMerging {
+package struct PairMerging {
   /// Up to this length scanning for the lowest rank beats a heap.
-  static let scanLimit = 64
+  package static let scanLimit = 64
 
   private let table: MergeTable
   private var ranks: [Int32] = []
   private var merged: [Int32] = []
 
-  init(table: MergeTable) { self.table = table }
+  package init(table: MergeTable) { self.table = table }
 
   /// Merges `tokens[0..<count]` in place and returns the new count.
-  mutating func merge(_ tokens: UnsafeMutablePointer<Int32>, count: Int) -> Int {
+  package mutating func merge(_ tokens: UnsafeMutablePointer<Int32>, count: Int) -> Int {
     guard count > 1 else { return count }
     return count <= Self.scanLimit ? scan(tokens, count) : mergeLong(tokens, count)
   }
@@ -44,7 +44,9 @@ struct PairMerging {
           if place > 0 {
             (ranks[place - 1], merged[place - 1]) = table.lookup(tokens[place - 1], tokens[place])
           }
-          if place < count - 1 { (ranks[place], merged[place]) = table.lookup(tokens[place], tokens[place + 1]) }
+          if place < count - 1 {
+            (ranks[place], merged[place]) = table.lookup(tokens[place], tokens[place + 1])
+          }
         }
         return count
       }
@@ -52,7 +54,7 @@ struct PairMerging {
   }
 
   /// The same through a heap of candidates over a linked list: O(n log n).
-  func mergeLong(_ tokens: UnsafeMutablePointer<Int32>, _ count: Int) -> Int {
+  package func mergeLong(_ tokens: UnsafeMutablePointer<Int32>, _ count: Int) -> Int {
     var next = [Int](1...count)
     var previous = [Int](-1..<count - 1)
     var alive = [Bool](repeating: true, count: count)
@@ -62,7 +64,9 @@ struct PairMerging {
     func offer(_ left: Int) {
       guard left >= 0, next[left] >= 0 else { return }
       let (rank, token) = table.lookup(tokens[left], tokens[next[left]])
-      if rank != MergeTable.noRank { candidates.insert(MergeCandidate(rank: rank, place: left, token: token)) }
+      if rank != MergeTable.noRank {
+        candidates.insert(MergeCandidate(rank: rank, place: left, token: token))
+      }
     }
 
     for index in 0..<count - 1 { offer(index) }

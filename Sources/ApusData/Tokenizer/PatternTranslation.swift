@@ -34,7 +34,9 @@ enum PatternTranslation {
           guard ["i", ":", "=", "!", "<", ">"].contains(where: { follows(2, $0) }) else {
             throw refused("a group (?\(index + 2 < scalars.count ? String(scalars[index + 2]) : "")")
           }
-          if follows(2, "i"), !follows(3, ":") && !follows(3, ")") { throw refused("options other than (?i)") }
+          if follows(2, "i"), !follows(3, ":") && !follows(3, ")") {
+            throw refused("options other than (?i)")
+          }
         } else if !inClass, follows(1, "*") {
           throw refused("(*")
         }
@@ -68,7 +70,8 @@ enum PatternTranslation {
     case "r", "n", "t", "f", "d", "D": return "\\\(kind)"
     case "A" where !inClass, "z" where !inClass: return "\\\(kind)"
     case "u":
-      guard index + 6 <= scalars.count, scalars[index + 2..<index + 6].allSatisfy(\.properties.isASCIIHexDigit)
+      guard index + 6 <= scalars.count,
+        scalars[index + 2..<index + 6].allSatisfy(\.properties.isASCIIHexDigit)
       else { throw refused("\\u without four digits") }
       defer { index += 4 }
       return "\\x{\(String(String.UnicodeScalarView(scalars[index + 2..<index + 6])))}"

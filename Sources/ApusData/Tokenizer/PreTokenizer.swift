@@ -1,6 +1,6 @@
 /// Splits texts into pre-tokens by a list of rules, each inside the pieces of the one before. For one thread:
 /// regular expressions match in memory of their own.
-final class PreTokenizer {
+package final class PreTokenizer {
   private enum Step {
     case gpt2
     case llama3(maximumDigits: Int)
@@ -10,7 +10,7 @@ final class PreTokenizer {
   private let steps: [Step]
 
   /// `patterns` holds one compiled expression for each rule that is a `pattern`, in order.
-  init(_ rules: [SplitRule], patterns: [CompiledPattern]) {
+  package init(_ rules: [SplitRule], patterns: [CompiledPattern]) {
     var next = patterns.makeIterator()
     steps = rules.map { rule in
       switch rule {
@@ -22,7 +22,7 @@ final class PreTokenizer {
   }
 
   /// Compiles the expressions of the rules that need it.
-  static func compile(_ rules: [SplitRule]) throws(PatternProblem) -> [CompiledPattern] {
+  package static func compile(_ rules: [SplitRule]) throws(PatternProblem) -> [CompiledPattern] {
     var compiled: [CompiledPattern] = []
     for case .pattern(let pattern) in rules { compiled.append(try CompiledPattern(pattern)) }
     return compiled
@@ -30,7 +30,7 @@ final class PreTokenizer {
 
   /// Calls the body with the start and the byte count of each pre-token.
   @inline(__always)
-  func split(_ bytes: UnsafeBufferPointer<UInt8>, _ body: (UnsafePointer<UInt8>, Int) -> Void) {
+  package func split(_ bytes: UnsafeBufferPointer<UInt8>, _ body: (UnsafePointer<UInt8>, Int) -> Void) {
     guard let base = bytes.baseAddress, bytes.count > 0 else { return }
     guard steps.count == 1 else { return split(bytes, from: 0, body) }
     ScalarClass.table.withUnsafeBufferPointer { table in

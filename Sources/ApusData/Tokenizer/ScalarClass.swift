@@ -79,7 +79,8 @@ struct ClassifiedText {
   }
 }
 
-/// The value and the byte count of the UTF-8 scalar at a position; (0x10FFFF, 1) where the bytes are not UTF-8.
+/// The value and the byte count of the UTF-8 scalar at a position; (0x10FFFF, 1) where the bytes are not
+/// UTF-8.
 @inline(__always)
 func decodeScalar(_ bytes: UnsafePointer<UInt8>, at position: Int, end: Int) -> (value: UInt32, count: Int) {
   let first = UInt32(bytes[position])

@@ -16,7 +16,7 @@ package enum SplitRule: Hashable, Sendable {
   private static let llama3End = #"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
 
   /// The rule that a regular expression means; the two common ones run as hand-written code.
-  init(pattern: String) {
+  package init(pattern: String) {
     if pattern == Self.gpt2Pattern || pattern == Self.gpt2Short {
       self = .gpt2
       return
@@ -42,7 +42,7 @@ package enum SplitRule: Hashable, Sendable {
   }
 
   /// The rule as a regular expression.
-  var pattern: String {
+  package var pattern: String {
     switch self {
     case .gpt2: return Self.gpt2Pattern
     case .llama3(let digits):

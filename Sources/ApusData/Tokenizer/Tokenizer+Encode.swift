@@ -57,7 +57,7 @@ extension Tokenizer {
   ///
   /// A cut stands after a newline between two visible ASCII characters: there both built-in rules end a
   /// pre-token whatever follows. Texts without such places, and other rules, stay whole.
-  func pieces(of bytes: UnsafeBufferPointer<UInt8>, size: Int) -> [Range<Int>] {
+  package func pieces(of bytes: UnsafeBufferPointer<UInt8>, size: Int) -> [Range<Int>] {
     var (pieces, start): ([Range<Int>], Int) = ([], 0)
     if tables.canCutAtNewlines {
       var position = size

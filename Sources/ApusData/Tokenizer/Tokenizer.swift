@@ -10,7 +10,7 @@ import Synchronization
 ///     let text = tokenizer.decode(tokens)
 package final class Tokenizer: Sendable {
   package let definition: TokenizerDefinition
-  let tables: EncodingTables
+  package let tables: EncodingTables
   private let idleSessions = Mutex<[EncodingSession]>([])
   private let decodedBytes: [UInt8]
   private let decodedStarts: [Int]
@@ -37,7 +37,8 @@ package final class Tokenizer: Sendable {
     let added = Dictionary(definition.addedTokens.map { ($0.id, $0) }) { $1 }
     vocabularySize = max(definition.vocabulary.count, (added.keys.max().map(Int.init) ?? -1) + 1)
     specialTokens = Set(definition.addedTokens.filter(\.isSpecial).map(\.id))
-    endOfText = Self.endOfTextNames.lazy.compactMap { name in added.values.first { $0.content == name }?.id }.first
+    endOfText =
+      Self.endOfTextNames.lazy.compactMap { name in added.values.first { $0.content == name }?.id }.first
 
     var (bytes, starts): ([UInt8], [Int]) = ([], [0])
     for id in 0..<vocabularySize {
@@ -58,10 +59,12 @@ package final class Tokenizer: Sendable {
       definition.vocabulary.enumerated().compactMap { id, entry in entry.map { ($0, Int32(id)) } }
     ) { $1 }
     for token in definition.addedTokens {
+      if token.id < 0 { throw TokenizerProblem("added token \(token.content) has id \(token.id)") }
       let inModel = known[token.content]
       let taken = token.id < definition.vocabulary.count && definition.vocabulary[Int(token.id)] != nil
       if let inModel, inModel != token.id {
-        throw TokenizerProblem("added token \(token.content) has id \(token.id), but \(inModel) in the vocabulary")
+        throw TokenizerProblem(
+          "added token \(token.content) has id \(token.id), but \(inModel) in the vocabulary")
       }
       if inModel == nil, taken {
         throw TokenizerProblem("added token \(token.content) has id \(token.id), which the vocabulary uses")
@@ -69,8 +72,10 @@ package final class Tokenizer: Sendable {
     }
     let ids = definition.addedTokens.map(\.id)
     if Set(ids).count < ids.count { throw TokenizerProblem("two added tokens share an id") }
-    for id in definition.prefix + definition.suffix where id < 0 {
-      throw TokenizerProblem("the template uses token \(id)")
+    for id in definition.prefix + definition.suffix where !ids.contains(id) {
+      guard definition.vocabulary.indices.contains(Int(id)), definition.vocabulary[Int(id)] != nil else {
+        throw TokenizerProblem("the template uses token \(id), which is not in the vocabulary")
+      }
     }
   }
 

@@ -2,8 +2,8 @@ import ApusCore
 import Foundation
 
 extension Tokenizer {
-  /// Reads a Hugging Face `tokenizer.json` of a byte-level BPE tokenizer. Parts that Apus does not follow, and
-  /// that would change the tokens, are refused with their name.
+  /// Reads a Hugging Face `tokenizer.json` of a byte-level BPE tokenizer. Parts that Apus does not follow,
+  /// and that would change the tokens, are refused with their name.
   package convenience init(contentsOf url: URL) throws(DataError) {
     let file = try MappedFile(path: url.path)
     let json = try JSONParser.parse(file.bytes, path: file.path)
@@ -36,7 +36,8 @@ struct TokenizerReading {
   }
 
   private func refused(_ what: String) -> TokenizerProblem {
-    TokenizerProblem("has \(what), which Apus does not follow; use a byte-level BPE tokenizer like GPT-2's or Llama 3's")
+    TokenizerProblem(
+      "has \(what), which Apus does not follow; use a byte-level BPE tokenizer like GPT-2's or Llama 3's")
   }
 
   /// The type of a part for a message: ` of type NFC`.
@@ -90,7 +91,8 @@ struct TokenizerReading {
     guard let list = json["added_tokens"], !list.isNull else { return [] }
     var tokens: [AddedToken] = []
     for element in list.array ?? [] {
-      guard let id = element["id"]?.integer, id >= 0, id < 1 << 24, let content = element["content"]?.string else {
+      guard let id = element["id"]?.integer, id >= 0, id < 1 << 24, let content = element["content"]?.string
+      else {
         throw TokenizerProblem("an added token without id or content")
       }
       func flag(_ name: String) -> Bool { element[name]?.bool ?? false }
@@ -128,8 +130,12 @@ struct TokenizerReading {
 
   private func checkDecoder(_ part: JSONValue?) throws(TokenizerProblem) {
     var part = part
-    if part?["type"]?.string == "Sequence", let only = part?["decoders"]?.array, only.count == 1 { part = only[0] }
-    guard part?["type"]?.string == "ByteLevel" else { throw refused("a decoder\(kind(part)) instead of ByteLevel") }
+    if part?["type"]?.string == "Sequence", let only = part?["decoders"]?.array, only.count == 1 {
+      part = only[0]
+    }
+    guard part?["type"]?.string == "ByteLevel" else {
+      throw refused("a decoder\(kind(part)) instead of ByteLevel")
+    }
   }
 
   // MARK: Post-processor

@@ -55,11 +55,12 @@ package struct TokenizerTraining: ~Copyable {
     let mergeCount = vocabularySize - 256 - specialTokens.count
     guard mergeCount >= 0 else {
       throw .request(
-        "a vocabulary of \(vocabularySize) is too small; 256 bytes and \(specialTokens.count) special tokens need "
-          + "\(256 + specialTokens.count)")
+        "a vocabulary of \(vocabularySize) is too small; 256 bytes and "
+          + "\(specialTokens.count) special tokens need \(256 + specialTokens.count)")
     }
     guard Set(specialTokens).count == specialTokens.count, !specialTokens.contains("") else {
-      throw .request("special tokens must be different and not empty; got \(specialTokens.joined(separator: ", "))")
+      throw .request(
+        "special tokens must be different and not empty; got \(specialTokens.joined(separator: ", "))")
     }
     var learning = MergeLearning()
     counts.forEach { bytes, count in learning.addWord(bytes, count: Int(count)) }

@@ -2,7 +2,8 @@ import ApusCore
 import Foundation
 
 extension Tokenizer {
-  /// Writes the tokenizer as a Hugging Face `tokenizer.json`, which the `tokenizers` library loads.
+  /// Writes the tokenizer as a Hugging Face `tokenizer.json`, which the `tokenizers` library loads. Merges
+  /// are written as `"a b"`, the form that every release reads.
   package func write(to url: URL) throws(DataError) {
     try AsideFile.write(definition.json, to: url.path)
   }
@@ -35,8 +36,10 @@ extension TokenizerDefinition {
     appendPostProcessor(to: &text)
     text += ",\n  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": true, "
     text += "\"use_regex\": true},\n  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    "
-    text += "\"unk_token\": null,\n    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
-    text += "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": \(ignoresMerges),\n"
+    text +=
+      "\"unk_token\": null,\n    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
+    text +=
+      "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": \(ignoresMerges),\n"
     text += "    \"vocab\": {"
     var isFirst = true
     for (id, entry) in vocabulary.enumerated() {
@@ -48,11 +51,8 @@ extension TokenizerDefinition {
     }
     text += "\n    },\n    \"merges\": ["
     for (rank, merge) in merges.enumerated() {
-      text += rank == 0 ? "\n      [" : ",\n      ["
-      text.quote(vocabulary[Int(merge.left)] ?? "")
-      text += ", "
-      text.quote(vocabulary[Int(merge.right)] ?? "")
-      text += "]"
+      text += rank == 0 ? "\n      " : ",\n      "
+      text.quote("\(vocabulary[Int(merge.left)] ?? "") \(vocabulary[Int(merge.right)] ?? "")")
     }
     text += "\n    ]\n  }\n}\n"
     return text.bytes
@@ -92,7 +92,9 @@ extension TokenizerDefinition {
       text.quote(name(id))
       text += ", \"type_id\": 0}}"
     }
-    text += "{\"type\": \"Sequence\", \"processors\": [\(byteLevel), {\"type\": \"TemplateProcessing\", \"single\": ["
+    text +=
+      "{\"type\": \"Sequence\", \"processors\": [\(byteLevel), "
+    text += "{\"type\": \"TemplateProcessing\", \"single\": ["
     for id in prefix {
       single(id, to: &text)
       text += ", "

@@ -11,7 +11,7 @@ extension StepProgram {
     _ configuration: ModelConfiguration, capacity: Int, prefillLength: Int
   ) -> StepProgram {
     var step = StepRecorder()
-    let model = configuration.declare(in: &step, training: false)
+    let model = configuration.declaration(&step, false)
     var program = StepProgram(model, rows: prefillLength, in: &step)
     program.targets = nil
     let start = step.tensor("start position", .input, Signature(1, 1, .int32))

@@ -26,8 +26,15 @@ extension StepProgram {
   package static func training(
     _ configuration: ModelConfiguration, _ settings: TrainingProgramSettings
   ) -> StepProgram {
+    training(configuration.declaration, settings)
+  }
+
+  /// Records one training step of any model.
+  package static func training(
+    _ declaration: ModelDeclaration, _ settings: TrainingProgramSettings
+  ) -> StepProgram {
     var step = StepRecorder()
-    let model = configuration.declare(in: &step, training: true)
+    let model = declaration(&step, true)
     var program = StepProgram(model, rows: settings.microBatchSize * settings.sequenceLength, in: &step)
     let context = SequenceContext.sequences(length: settings.sequenceLength)
     let loss = step.tensor("loss", .result, Signature(1, 1))
@@ -54,7 +61,7 @@ extension StepProgram {
     _ configuration: ModelConfiguration, microBatchSize: Int, sequenceLength: Int
   ) -> StepProgram {
     var step = StepRecorder()
-    let model = configuration.declare(in: &step, training: false)
+    let model = configuration.declaration(&step, false)
     var program = StepProgram(model, rows: microBatchSize * sequenceLength, in: &step)
     program.addEvaluation(model, .sequences(length: sequenceLength), in: &step)
     program.storages = step.storages

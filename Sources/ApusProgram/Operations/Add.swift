@@ -30,5 +30,5 @@ package struct Copy: Operation {
 
 extension StepRecorder {
   /// The sum of two tensors of one shape.
-  package mutating func add(_ a: Tensor, _ b: Tensor) -> Tensor { record(Add(), [a, b])[0] }
+  public mutating func add(_ a: Tensor, _ b: Tensor) -> Tensor { record(Add(), [a, b])[0] }
 }

@@ -1,23 +1,23 @@
 import ApusCore
 
 /// Number and size of the heads that lie side by side in a row of queries, keys and values.
-package struct HeadShape: Hashable, Sendable {
-  package var headCount: Int
-  package var keyValueHeadCount: Int
-  package var headSize: Int
+public struct HeadShape: Hashable, Sendable {
+  public var headCount: Int
+  public var keyValueHeadCount: Int
+  public var headSize: Int
 
-  package init(headCount: Int, keyValueHeadCount: Int, headSize: Int) {
+  public init(headCount: Int, keyValueHeadCount: Int, headSize: Int) {
     self.headCount = headCount
     self.keyValueHeadCount = keyValueHeadCount
     self.headSize = headSize
   }
 
   /// Columns of all query heads, and of the attention's output.
-  package var queryWidth: Int { headCount * headSize }
+  public var queryWidth: Int { headCount * headSize }
   /// Columns of all key heads; values have as many.
-  package var keyWidth: Int { keyValueHeadCount * headSize }
+  public var keyWidth: Int { keyValueHeadCount * headSize }
   /// Columns of queries, keys and values side by side.
-  package var width: Int { queryWidth + 2 * keyWidth }
+  public var width: Int { queryWidth + 2 * keyWidth }
 }
 
 /// Causal attention, tiled with an online softmax: `o = softmax(q k^T / sqrt(headSize)) v`, each query
@@ -78,7 +78,7 @@ package struct AttentionGradient: Operation {
 
 extension StepRecorder {
   /// Causal attention over sequences of `sequenceLength` rows; gives `[T, queryWidth]`.
-  package mutating func attention(_ qkv: Tensor, heads: HeadShape, sequenceLength: Int) -> Tensor {
+  public mutating func attention(_ qkv: Tensor, heads: HeadShape, sequenceLength: Int) -> Tensor {
     record(Attention(heads: heads, sequenceLength: sequenceLength), [qkv])[0]
   }
 }

@@ -36,7 +36,7 @@ package struct EmbeddingGradient: Operation {
 
 extension StepRecorder {
   /// Looks up `ids` (`[1, T]`) in `table` (`[V, D]`); gives `[T, D]`.
-  package mutating func embedding(_ ids: Tensor, _ table: Tensor) -> Tensor {
+  public mutating func embedding(_ ids: Tensor, _ table: Tensor) -> Tensor {
     record(Embedding(), [ids, table])[0]
   }
 }

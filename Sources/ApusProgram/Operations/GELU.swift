@@ -24,5 +24,5 @@ package struct GELUGradient: Operation {
 
 extension StepRecorder {
   /// GELU of every element.
-  package mutating func gelu(_ x: Tensor) -> Tensor { record(GELU(), [x])[0] }
+  public mutating func gelu(_ x: Tensor) -> Tensor { record(GELU(), [x])[0] }
 }

@@ -43,7 +43,7 @@ package struct LayerNormWeightGradient: Operation {
 
 extension StepRecorder {
   /// Layer norm of each row of `x` (`[T, D]`).
-  package mutating func layerNorm(_ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Double) -> Tensor {
+  public mutating func layerNorm(_ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Double) -> Tensor {
     record(LayerNorm(epsilon: epsilon), [x, weight, bias])[0]
   }
 }

@@ -1,7 +1,7 @@
 import ApusCore
 
 /// How a weight matrix lies in memory. Each family keeps the order of its published files.
-package enum WeightLayout: Hashable, Sendable {
+public enum WeightLayout: Hashable, Sendable {
   /// `[inputs, outputs]`, GPT-2's.
   case inputMajor
   /// `[outputs, inputs]`, Llama's, and every embedding table used as a head.
@@ -72,7 +72,7 @@ package struct ColumnSum: Operation {
 
 extension StepRecorder {
   /// `x` (`[T, K]`) times `weight`, plus `bias` where given; gives `[T, N]`.
-  package mutating func linear(
+  public mutating func linear(
     _ x: Tensor, _ weight: Tensor, bias: Tensor? = nil, layout: WeightLayout
   ) -> Tensor {
     record(Linear(layout: layout), [x, weight] + (bias.map { [$0] } ?? []))[0]

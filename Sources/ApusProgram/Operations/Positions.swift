@@ -43,7 +43,7 @@ package struct PositionsGradient: Operation {
 
 extension StepRecorder {
   /// Adds learned positions to `x` (`[T, D]`).
-  package mutating func positions(
+  public mutating func positions(
     _ x: Tensor, _ table: Tensor, sequenceLength: Int, start: Tensor? = nil
   ) -> Tensor {
     record(Positions(sequenceLength: sequenceLength), [x, table] + (start.map { [$0] } ?? []))[0]

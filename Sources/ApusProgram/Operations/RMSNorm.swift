@@ -41,7 +41,7 @@ package struct RMSNormWeightGradient: Operation {
 
 extension StepRecorder {
   /// Root-mean-square norm of each row of `x` (`[T, D]`).
-  package mutating func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Double) -> Tensor {
+  public mutating func rmsNorm(_ x: Tensor, weight: Tensor, epsilon: Double) -> Tensor {
     record(RMSNorm(epsilon: epsilon), [x, weight])[0]
   }
 }

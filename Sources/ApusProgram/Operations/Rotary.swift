@@ -42,7 +42,7 @@ package struct Rotary: ForwardOperation {
 
 extension StepRecorder {
   /// Rotary positions on the first `headCount` heads of `x`.
-  package mutating func rotary(
+  public mutating func rotary(
     _ x: Tensor, cosines: Tensor, sines: Tensor, headCount: Int, headSize: Int, sequenceLength: Int,
     start: Tensor? = nil
   ) -> Tensor {

@@ -26,5 +26,5 @@ package struct SwiGLUGradient: Operation {
 
 extension StepRecorder {
   /// Gated activation of `gateUp` (`[T, 2F]`); gives `[T, F]`.
-  package mutating func swiglu(_ gateUp: Tensor) -> Tensor { record(SwiGLU(), [gateUp])[0] }
+  public mutating func swiglu(_ gateUp: Tensor) -> Tensor { record(SwiGLU(), [gateUp])[0] }
 }

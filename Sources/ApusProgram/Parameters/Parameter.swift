@@ -1,7 +1,7 @@
 import ApusCore
 
 /// How a parameter is filled before the first step.
-package enum Initializer: Hashable, Sendable {
+public enum Initializer: Hashable, Sendable {
   case zeros
   case ones
   /// Normal numbers of mean zero, drawn by (seed, name, global index): the same in every layout.
@@ -33,7 +33,7 @@ package struct Parameter: Hashable, Sendable {
 
 /// Parameters that are stored, updated and later communicated together: a layer's weights side by side in
 /// one flat buffer, each starting at a multiple of 64 bytes.
-package struct ParameterUnit: Hashable, Sendable {
+public struct ParameterUnit: Hashable, Sendable {
   package var name: String
   package var parameters: [Parameter]
   /// The flat buffer, `[1, count]`.

@@ -3,7 +3,7 @@ import ApusCore
 /// Collects the parameters of one unit before its buffer exists.
 ///
 /// Declaring gives a tensor inside the unit's storage at once; `finish` fixes the storage's size.
-package struct UnitDeclaration {
+public struct UnitDeclaration {
   private let name: String
   private let storage: Int
   private var parameters: [Parameter] = []
@@ -18,7 +18,7 @@ package struct UnitDeclaration {
   }
 
   /// Declares a parameter of `[rows, columns]` made of `parts` below each other; one unnamed part by default.
-  package mutating func declare(
+  public mutating func declare(
     _ name: String, _ rows: Int, _ columns: Int, _ initializer: Initializer, isMatrix: Bool = true,
     parts: [(name: String, rows: Int)]? = nil
   ) -> Tensor {
@@ -38,7 +38,7 @@ package struct UnitDeclaration {
   }
 
   /// Declares a vector of `count` numbers.
-  package mutating func vector(_ name: String, _ count: Int, _ initializer: Initializer) -> Tensor {
+  public mutating func vector(_ name: String, _ count: Int, _ initializer: Initializer) -> Tensor {
     declare(name, 1, count, initializer, isMatrix: false)
   }
 
@@ -57,7 +57,7 @@ package struct UnitDeclaration {
 
 extension StepRecorder {
   /// Declares a unit: `body` declares its parameters and returns what the model keeps of them.
-  package mutating func unit<Part>(
+  public mutating func unit<Part>(
     _ name: String, training: Bool, into units: inout [ParameterUnit],
     _ body: (inout UnitDeclaration) -> Part
   ) -> Part {

@@ -2,11 +2,11 @@ import ApusCore
 
 /// Records instructions: forward models write through its operation methods (`linear`, `attention`, ...),
 /// rules and the optimizer through `emit`. No arithmetic happens and no memory exists.
-package struct StepRecorder {
+public struct StepRecorder {
   package private(set) var storages: [Storage] = []
   package private(set) var instructions: [Instruction] = []
   /// The part of the model that the next instructions belong to, such as `layers.3.attention`.
-  package var label = ""
+  public var label = ""
 
   package init() {}
 

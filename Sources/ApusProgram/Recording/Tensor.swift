@@ -38,16 +38,16 @@ package struct Storage: Hashable, Sendable {
 ///
 /// A vector has one row. Views (a parameter inside its unit, a range of rows) are tensors of the same
 /// storage with another offset and shape.
-package struct Tensor: Hashable, Sendable {
+public struct Tensor: Hashable, Sendable {
   /// Index into the program's storages.
   package var storage: Int
   package var type: ElementType
   /// Elements between the storage's start and this tensor's.
   package var offset: Int
-  package var rows: Int
-  package var columns: Int
+  public package(set) var rows: Int
+  public package(set) var columns: Int
 
-  package var count: Int { rows * columns }
+  public var count: Int { rows * columns }
   package var byteCount: Int { count * type.byteCount }
   package var shapeText: String { "[\(rows), \(columns)]" }
 }

@@ -5,6 +5,11 @@ package struct ChartLibrary: Sendable {
   package let script: String
   package let path: String
 
+  package init(script: String, path: String) {
+    self.script = script
+    self.path = path
+  }
+
   /// Where the packages `libjs-chart.js` (Debian 12 and 13, Ubuntu 22.04 and 24.04) and
   /// `node-chart.js` put the library.
   package static let usualPaths = [

@@ -1,23 +1,28 @@
 /// A series of a chart, and the ways to make a long one short.
-struct ChartPoints: Encodable, Equatable {
-  var points: [Point]
+package struct ChartPoints: Encodable, Equatable {
+  package var points: [Point]
 
-  struct Point: Encodable, Equatable {
-    var x: Double
-    var y: Double
+  package struct Point: Encodable, Equatable {
+    package var x: Double
+    package var y: Double
+
+    package init(x: Double, y: Double) {
+      self.x = x
+      self.y = y
+    }
 
     /// As `[x, y]`: short in the page.
-    func encode(to encoder: any Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
       var pair = encoder.unkeyedContainer()
       try pair.encode(x)
       try pair.encode(y)
     }
   }
 
-  func encode(to encoder: any Encoder) throws { try points.encode(to: encoder) }
+  package func encode(to encoder: any Encoder) throws { try points.encode(to: encoder) }
 
   /// One number of every record that has it; a number that is not finite has no place on a chart.
-  init(_ records: [StepRecord], _ key: StepRecord.CodingKeys) {
+  package init(_ records: [StepRecord], _ key: StepRecord.CodingKeys) {
     points = records.compactMap { record in
       guard let value = record.value(key), value.isFinite else { return nil }
       return Point(x: Double(record.step), y: value)
@@ -26,7 +31,7 @@ struct ChartPoints: Encodable, Equatable {
 
   /// At most `count` points: of each of count / 2 stretches the lowest and the highest, so that no
   /// spike is lost.
-  func keepingExtremes(atMost count: Int) -> ChartPoints {
+  package func keepingExtremes(atMost count: Int) -> ChartPoints {
     guard points.count > count, count >= 2 else { return self }
     var kept: [Point] = []
     for stretch in stretches(count / 2) {
@@ -40,7 +45,7 @@ struct ChartPoints: Encodable, Equatable {
 
   /// At most `count` points, each the mean of a stretch: for series that are stacked and so must keep
   /// the same places.
-  func averaged(to count: Int) -> ChartPoints {
+  package func averaged(to count: Int) -> ChartPoints {
     guard points.count > count, count >= 1 else { return self }
     return ChartPoints(
       points: stretches(count).map { stretch in
@@ -52,7 +57,7 @@ struct ChartPoints: Encodable, Equatable {
   /// The exponential moving average over about `span` points, corrected for its start as Adam's
   /// moments are (Kingma and Ba 2015, section 3). Early on it spans a tenth of the points so far: a loss
   /// falls too steeply there for a long average to follow.
-  func smoothed(over span: Double) -> ChartPoints {
+  package func smoothed(over span: Double) -> ChartPoints {
     var mean = 0.0
     var weight = 1.0
     return ChartPoints(

@@ -1,7 +1,7 @@
 extension HTMLReport {
   /// Draws the charts from the page's data with Chart.js 3 or later, and again when the reader's
   /// device changes between light and dark.
-  static let script = #"""
+  package static let script = #"""
     "use strict";
     (() => {
       const data = JSON.parse(document.getElementById("data").textContent);

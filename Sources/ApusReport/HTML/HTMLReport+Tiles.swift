@@ -46,7 +46,7 @@ extension HTMLReport {
   }
 
   /// Three digits and a letter: `124M`, `1.24B`, `12.3k`.
-  static func short(_ value: Double) -> String {
+  package static func short(_ value: Double) -> String {
     for (limit, letter) in [(1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")] where value >= limit * 0.9995 {
       let scaled = value / limit
       return scaled.formatted(decimals: scaled < 9.995 ? 2 : scaled < 99.95 ? 1 : 0) + letter

@@ -1,6 +1,6 @@
 extension String {
   /// The text as HTML shows it literally, in elements and in quoted attributes.
-  var escapedForHTML: String {
+  package var escapedForHTML: String {
     var result = ""
     result.reserveCapacity(utf8.count)
     for scalar in unicodeScalars {
@@ -20,7 +20,7 @@ extension String {
 
   /// A JSON document as a `<script>` element may hold it. `<`, `>` and `&` stand only within strings
   /// of JSON, where the escaped form means the same, so no text can end the element.
-  var escapedForScript: String {
+  package var escapedForScript: String {
     var result = ""
     result.reserveCapacity(utf8.count)
     for scalar in unicodeScalars {

@@ -2,8 +2,8 @@
 /// of the data; numbers little-endian.
 ///
 /// Source: TensorFlow guide, "TFRecord and tf.train.Example", section "TFRecords format details".
-enum TFRecord {
-  static func frame(_ data: [UInt8]) -> [UInt8] {
+package enum TFRecord {
+  package static func frame(_ data: [UInt8]) -> [UInt8] {
     let length = littleEndian(UInt64(data.count))
     return length + littleEndian(CRC32C.masked(length)) + data + littleEndian(CRC32C.masked(data))
   }

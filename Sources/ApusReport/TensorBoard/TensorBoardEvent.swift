@@ -1,7 +1,7 @@
 /// An entry of a TensorBoard event file.
 ///
 /// Field numbers from TensorFlow's `event.proto` (Event, SessionLog) and `summary.proto` (Summary).
-enum TensorBoardEvent {
+package enum TensorBoardEvent {
   /// The first entry of every file: which format follows.
   case fileVersion
   /// What a resumed run writes: readers forget entries of earlier files from this step on.
@@ -10,7 +10,7 @@ enum TensorBoardEvent {
   case scalars(step: Int, [(tag: String, value: Double)])
 
   /// - Parameter wallTime: seconds since 1970.
-  func encoded(wallTime: Double) -> [UInt8] {
+  package func encoded(wallTime: Double) -> [UInt8] {
     var event = ProtobufMessage()
     event.add(field: 1, double: wallTime)
     switch self {

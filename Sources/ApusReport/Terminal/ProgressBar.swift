@@ -1,11 +1,13 @@
 import ApusCore
 
 /// The one line that a terminal redraws: a bar, and as many numbers as the width holds.
-struct ProgressBar: Sendable {
+package struct ProgressBar: Sendable {
   let line: StepLine
 
+  package init(line: StepLine) { self.line = line }
+
   /// At most `columnCount` characters, colour codes not counted.
-  func text(_ record: StepRecord, columnCount: Int) -> String {
+  package func text(_ record: StepRecord, columnCount: Int) -> String {
     let fraction = min(1, max(0, Double(record.step) / Double(max(1, line.stepCount))))
     let percent = "\(Int(fraction * 100))%".padded(left: 4)
     // In the order in which they are worth their room.

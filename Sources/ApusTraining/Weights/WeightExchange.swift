@@ -30,7 +30,8 @@ package struct WeightExchange {
     buffers(moments: moments).flatMap { buffer in
       parts(buffer).map { name, shape, values in
         CheckpointPiece(
-          tensor: name, type: .float32, globalShape: shape, bytes: UnsafeRawBufferPointer(values))
+          tensor: name, type: .float32, globalShape: shape, bytes: UnsafeRawBufferPointer(values),
+          owner: executor)
       }
     }
   }

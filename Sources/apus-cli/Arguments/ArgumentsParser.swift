@@ -4,7 +4,7 @@ import ApusConfiguration
 ///
 /// `--name value` and `--name=value` mean the same; options and positionals may mix; after `--` every word
 /// is positional.
-struct ArgumentsParser {
+package struct ArgumentsParser {
   private let specification: ArgumentsSpecification
   private var values: [String: [String]] = [:]
   private var flags: Set<String> = []
@@ -12,7 +12,7 @@ struct ArgumentsParser {
 
   private init(_ specification: ArgumentsSpecification) { self.specification = specification }
 
-  static func parse(
+  package static func parse(
     _ words: [String], _ specification: ArgumentsSpecification
   ) throws(UsageError) -> ParsedArguments {
     var parser = ArgumentsParser(specification)

@@ -1,7 +1,7 @@
 import ApusConfiguration
 
 /// One command of the program. Conforming types have no cases or state: everything is static.
-protocol Command: Sendable {
+package protocol Command: Sendable {
   /// The word on the command line: `check`.
   static var name: String { get }
   /// One line for the list of commands.
@@ -16,18 +16,18 @@ protocol Command: Sendable {
 }
 
 /// A command, or a word with commands under it: `apus config check`.
-enum CommandEntry: Sendable {
+package enum CommandEntry: Sendable {
   case command(any Command.Type)
   case group(name: String, summary: String, commands: [any Command.Type])
 
-  var name: String {
+  package var name: String {
     switch self {
     case .command(let command): command.name
     case .group(let name, _, _): name
     }
   }
 
-  var summary: String {
+  package var summary: String {
     switch self {
     case .command(let command): command.summary
     case .group(_, let summary, _): summary
@@ -36,20 +36,24 @@ enum CommandEntry: Sendable {
 }
 
 /// The whole command line: finds the command that the words name and what they ask of it.
-struct CommandTable: Sendable {
+package struct CommandTable: Sendable {
   /// The program's name: `apus`.
-  let program: String
-  let summary: String
-  let entries: [CommandEntry]
+  package let program: String
+  package let summary: String
+  package let entries: [CommandEntry]
+
+  package init(program: String, summary: String, entries: [CommandEntry]) {
+    (self.program, self.summary, self.entries) = (program, summary, entries)
+  }
 
   /// What the words ask for.
-  enum Request {
+  package enum Request {
     case help(String)
     case run(any Command.Type, ParsedArguments)
   }
 
   /// Finds the command and parses its arguments. `--help`, `-h` and `help` are understood everywhere.
-  func request(for words: [String]) throws(UsageError) -> Request {
+  package func request(for words: [String]) throws(UsageError) -> Request {
     guard let first = words.first else {
       throw UsageError("no command; one of \(alternatives(entries.map(\.name))), or --help")
     }

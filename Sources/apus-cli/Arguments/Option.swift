@@ -1,5 +1,5 @@
 /// What a value on the command line must be.
-enum ValueKind: Sendable {
+package enum ValueKind: Sendable {
   case text
   case integer(ClosedRange<Int>)
   case number
@@ -8,20 +8,20 @@ enum ValueKind: Sendable {
 }
 
 /// One named argument: `--set KEY=VALUE`, or a flag such as `--json`.
-struct Option: Sendable {
+package struct Option: Sendable {
   /// Without the dashes: `set`.
-  let name: String
+  package let name: String
   /// What `--help` calls the value: `KEY=VALUE`; nil for a flag.
-  let valueName: String?
-  let kind: ValueKind
-  let help: String
+  package let valueName: String?
+  package let kind: ValueKind
+  package let help: String
   /// Whether it may be given several times.
-  let repeated: Bool
+  package let repeated: Bool
   /// What the getters return when it is not given; shown by `--help`.
-  let defaultValue: String?
+  package let defaultValue: String?
 
   /// An option with a value.
-  static func value(
+  package static func value(
     _ name: String, _ valueName: String, _ kind: ValueKind = .text, repeated: Bool = false,
     default defaultValue: String? = nil, help: String
   ) -> Option {
@@ -31,22 +31,22 @@ struct Option: Sendable {
   }
 
   /// An option that is there or not.
-  static func flag(_ name: String, help: String) -> Option {
+  package static func flag(_ name: String, help: String) -> Option {
     Option(name: name, valueName: nil, kind: .text, help: help, repeated: false, defaultValue: nil)
   }
 }
 
 /// One argument known by its position.
-struct Positional: Sendable {
+package struct Positional: Sendable {
   /// What `--help` calls it: `FILE`.
-  let name: String
-  let kind: ValueKind
-  let help: String
-  let required: Bool
+  package let name: String
+  package let kind: ValueKind
+  package let help: String
+  package let required: Bool
   /// Whether it takes all remaining words; only the last positional may.
-  let repeated: Bool
+  package let repeated: Bool
 
-  init(
+  package init(
     _ name: String, _ kind: ValueKind = .text, required: Bool = true, repeated: Bool = false, help: String
   ) {
     self.name = name
@@ -58,7 +58,12 @@ struct Positional: Sendable {
 }
 
 /// Everything that one command accepts, as data: the parser and `--help` both read it.
-struct ArgumentsSpecification: Sendable {
-  var positionals: [Positional] = []
-  var options: [Option] = []
+package struct ArgumentsSpecification: Sendable {
+  package var positionals: [Positional]
+  package var options: [Option]
+
+  package init(positionals: [Positional] = [], options: [Option] = []) {
+    self.positionals = positionals
+    self.options = options
+  }
 }

@@ -4,7 +4,7 @@ import ApusCore
 ///
 /// The parser has already checked every value's kind, so the getters cannot fail. Asking for a name that the
 /// specification does not declare is a mistake of ours and stops the program.
-struct ParsedArguments: Sendable {
+package struct ParsedArguments: Sendable {
   private let specification: ArgumentsSpecification
   private let values: [String: [String]]
   private let flags: Set<String>
@@ -16,13 +16,13 @@ struct ParsedArguments: Sendable {
   }
 
   /// True when the flag is given.
-  func flag(_ name: String) -> Bool {
+  package func flag(_ name: String) -> Bool {
     require(specification.options.contains { $0.name == name && $0.valueName == nil }, "--\(name) is no flag")
     return flags.contains(name)
   }
 
   /// Every value of an option or positional, in order; its default when none is given.
-  func all(_ name: String) -> [String] {
+  package func all(_ name: String) -> [String] {
     let option = specification.options.first { $0.name == name && $0.valueName != nil }
     require(
       option != nil || specification.positionals.contains { $0.name == name },
@@ -31,16 +31,16 @@ struct ParsedArguments: Sendable {
   }
 
   /// The value of an option or positional, its default, or nil.
-  func text(_ name: String) -> String? { all(name).last }
+  package func text(_ name: String) -> String? { all(name).last }
 
   /// A positional that the specification requires.
-  func required(_ name: String) -> String {
+  package func required(_ name: String) -> String {
     guard let value = text(name) else { missing(name) }
     return value
   }
 
   /// The value of an argument whose kind is an integer.
-  func integer(_ name: String) -> Int? {
+  package func integer(_ name: String) -> Int? {
     text(name).map { text in
       guard let value = Int(text) else { notChecked(name, text) }
       return value
@@ -48,7 +48,7 @@ struct ParsedArguments: Sendable {
   }
 
   /// The value of an argument whose kind is a number.
-  func number(_ name: String) -> Double? {
+  package func number(_ name: String) -> Double? {
     text(name).map { text in
       guard let value = Double(text) else { notChecked(name, text) }
       return value
@@ -56,7 +56,7 @@ struct ParsedArguments: Sendable {
   }
 
   /// The value of an argument whose kind is a choice, as the enumeration that declares the words.
-  func choice<Choice: RawRepresentable>(_ name: String, _ type: Choice.Type) -> Choice?
+  package func choice<Choice: RawRepresentable>(_ name: String, _ type: Choice.Type) -> Choice?
   where Choice.RawValue == String {
     text(name).map { text in
       guard let value = Choice(rawValue: text) else { notChecked(name, text) }

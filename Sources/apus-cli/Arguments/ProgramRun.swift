@@ -6,7 +6,7 @@ extension CommandTable {
   ///
   /// 0: done. 2: a mistake on the command line or in a configuration. 1: anything else. Errors go to
   /// standard error, one `apus: ...` line each.
-  func run(_ words: [String]) -> Int32 {
+  package func run(_ words: [String]) -> Int32 {
     do {
       switch try request(for: words) {
       case .help(let text): print(text, terminator: "")

@@ -1,0 +1,75 @@
+import ApusCore
+import ApusProgram
+import ApusReport
+import ApusRuntime
+import Foundation
+
+/// What a run's report page says.
+enum RunPage {
+  static func report(
+    _ setup: TrainingSetup, _ facts: RunFacts, status: String, samples: [RunReport.Sample]
+  ) -> RunReport {
+    let model = setup.model
+    return RunReport(
+      name: setup.folder.url.lastPathComponent, status: status, started: facts.started,
+      model: "\(model.family == .gpt2 ? "GPT-2" : "Llama"), \(model.layerCount) layers, hidden size "
+        + "\(model.hiddenSize), vocabulary \(model.vocabularySize.grouped)",
+      parameterCount: setup.executor.program.parameterCount, command: facts.command.joined(separator: " "),
+      configurationYAML: setup.configuration.resolvedYAML,
+      machine: [
+        .init("Processor", facts.processor), .init("Cores", "\(facts.cores)"),
+        .init("Threads", "\(facts.threads)"), .init("Memory", "\(ByteCount(facts.memoryBytes))"),
+        .init("System", facts.operatingSystem),
+      ],
+      versions: [
+        .init("Apus", facts.apusVersion), .init("Compiler", facts.compiler),
+        .init("Arithmetic", facts.arithmetic),
+      ],
+      memory: memory(setup.executor), samples: samples,
+      notes: [
+        "Utilisation counts 6 FLOPs a parameter and token, causal attention as half, no recomputation, against "
+          + "the peak measured at the start of the run.",
+        "The head and the loss are computed in the backward segment, so forward time excludes them.",
+      ])
+  }
+
+  private static func memory(_ executor: Executor) -> RunReport.Memory {
+    let (program, plan) = (executor.program, executor.plan)
+    let persistent = Role.allCases.filter(\.isPersistent)
+    let roles = Role.allCases.compactMap { role in
+      plan.bytesAtPeak[role].flatMap {
+        $0 > 0 ? RunReport.RoleBytes(role: role.title, plannedBytes: $0) : nil
+      }
+    }
+    var points: [RunReport.Point] = []
+    for (group, timeline) in zip(program.groups, plan.timelines) where group[0].kind != .evaluation {
+      let instructions = group.flatMap { segment in segment.instructions.map { (segment.kind, $0) } }
+      for (index, alive) in timeline.enumerated() {
+        var bytes: [String: Int] = [:]
+        for role in persistent where program.byteCount(of: role) > 0 {
+          bytes[role.title] = program.byteCount(of: role)
+        }
+        for (role, count) in alive { bytes[role.title] = count }
+        let (kind, instruction) = instructions[index]
+        points.append(.init(label: "\(kind): \(instruction.label) \(instruction.op.name)", bytesByRole: bytes))
+      }
+    }
+    return RunReport.Memory(roles: roles, overStep: points, capacityBytes: Int(ProcessInfo.processInfo.physicalMemory))
+  }
+}
+
+extension Role {
+  /// The role as reports name it.
+  package var title: String {
+    switch self {
+    case .parameter: "parameters"
+    case .gradient: "gradients"
+    case .optimizerState: "optimizer states"
+    case .input: "inputs"
+    case .result: "results"
+    case .cache: "key-value cache"
+    case .activation: "activations"
+    case .workspace: "workspace"
+    }
+  }
+}

@@ -1,0 +1,195 @@
+import ApusCheckpoint
+import ApusConfiguration
+import ApusCore
+import ApusForesight
+import ApusProgram
+import ApusReport
+import ApusRuntime
+import Foundation
+
+/// A training run from configuration to report: the steps, with validation, checkpoints and metrics.
+package struct TrainingRun: ~Copyable {
+  /// What a run came to.
+  package struct Summary: Codable, Hashable, Sendable {
+    package var steps: Int
+    package var loss: Double
+    package var validationLoss: Double?
+    package var validationBitsPerByte: Double?
+    package var tokensPerSecond: Double
+    package var shareOfPeak: Double
+    package var seconds: Double
+    package var folder: String
+    /// Whether a signal ended the run before its last step.
+    package var wasStopped: Bool
+  }
+
+  private let setup: TrainingSetup
+  private let facts: RunFacts
+  private let peak: Double
+  private let flopsPerToken: Double
+  private var metrics: MetricsFile
+  private var events: TensorBoardWriter?
+  private var progress: ProgressLine
+  private var tokensSeen: Int
+
+  private var configuration: Configuration { setup.configuration }
+  private var training: TrainingSection { setup.configuration.training }
+
+  /// Prepares everything that can fail; see `TrainingSetup`.
+  ///
+  /// - Parameter descriptor: where progress is shown; standard output by default.
+  package init(
+    _ configuration: Configuration, start: RunFolder.Start, command: [String], descriptor: Int32 = 1
+  ) throws {
+    var progress = ProgressLine(
+      descriptor: descriptor, stepCount: configuration.training.steps, logEvery: configuration.output.logEvery)
+    let setup = try TrainingSetup(configuration, start) { progress.note($0) }
+    let peak = try MachineMeasurement.measure(
+      threads: setup.threads, sizes: [1024, 2048], repeats: 3, measuresMemory: false
+    ).peakFLOPsPerSecond
+    progress.note(
+      "machine: \(setup.threads) threads, \((peak / 1e9).formatted(decimals: 0)) GFLOP/s measured on square "
+        + "products, \(ArithmeticLibrary.description)")
+    let facts = RunFacts(command: command, threads: setup.threads)
+    let folder = setup.folder
+    let resumed = start == .resume ? setup.firstStep : nil
+    if start != .resume {
+      try folder.write(setup.configuration.resolvedYAML, to: folder.configuration)
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+      encoder.keyEncodingStrategy = .convertToSnakeCase
+      try folder.write(String(decoding: try encoder.encode(facts), as: UTF8.self) + "\n", to: folder.facts)
+    }
+    let metrics = try MetricsFile(path: folder.metrics.path, resumingAfter: resumed)
+    let events = configuration.output.tensorboard
+      ? try TensorBoardWriter(folder: folder.tensorBoard.path, resumingAfter: resumed) : nil
+
+    self.setup = setup
+    self.peak = peak
+    self.facts = facts
+    self.metrics = metrics
+    self.events = events
+    self.progress = progress
+    flopsPerToken = ModelFLOPs(setup.model, sequenceLength: setup.settings.sequenceLength).perToken(.causal)
+    tokensSeen = setup.tokensSeen
+  }
+
+  /// Runs all steps that are left, then validates, saves, writes a sample and the report.
+  package consuming func run() throws -> Summary {
+    StopRequest.listen()
+    let watch = Stopwatch()
+    let loop = StepLoop(
+      setup.executor, microbatches: training.gradientAccumulation,
+      samplesPerMicrobatch: training.microBatchSize, optimizer: setup.settings.optimizer)
+    let rate = LearningRate(training)
+    var (loss, speed, step) = (Double.nan, RunningMean(), setup.firstStep)
+    var validation: Validation.Result?
+    while step < training.steps, !StopRequest.isPending {
+      step += 1
+      let outcome: StepOutcome
+      do {
+        outcome = try loop.run(step: step, learningRate: rate.value(step: step), setup.dataset)
+      } catch let error as NonFiniteStep {
+        progress.finish()
+        try finish(step: step - 1, status: "stopped: \(error)", saves: step - 1 > setup.firstStep)
+        throw error
+      }
+      tokensSeen += outcome.tokens
+      speed.add(Double(outcome.tokens) / outcome.seconds)
+      loss = outcome.loss
+      let isLast = step == training.steps
+      validation = nil
+      if isLast || (training.validateEvery > 0 && step.isMultiple(of: training.validateEvery)) {
+        validation = try validate(isLast: isLast)
+      }
+      try log(step, outcome, rate.value(step: step), validation, speed)
+      if configuration.checkpoint.every > 0, step.isMultiple(of: configuration.checkpoint.every), !isLast {
+        try save(step)
+      }
+    }
+    let wasStopped = step < training.steps
+    if wasStopped { progress.note("stopped by a signal after step \(step)") }
+    let status = wasStopped ? "stopped by a signal after step \(step)" : "finished"
+    let (folder, peak, flopsPerToken) = (setup.folder.url.path, peak, flopsPerToken)
+    try finish(step: step, status: status, saves: wasStopped || configuration.checkpoint.atEnd)
+    return Summary(
+      steps: step, loss: loss, validationLoss: validation?.loss,
+      validationBitsPerByte: validation?.bitsPerByte, tokensPerSecond: speed.value,
+      shareOfPeak: speed.value * flopsPerToken / peak, seconds: watch.seconds, folder: folder,
+      wasStopped: wasStopped)
+  }
+
+  private func validate(isLast: Bool) throws -> Validation.Result? {
+    try setup.data.validation.map {
+      try Validation.run(
+        $0, on: setup.executor, sequenceLength: training.sequenceLength, vocabularySize: setup.model.vocabularySize,
+        limit: isLast || training.validationTokens == 0 ? nil : training.validationTokens)
+    }
+  }
+
+  private mutating func log(
+    _ step: Int, _ outcome: StepOutcome, _ rate: Double, _ validation: Validation.Result?, _ speed: RunningMean
+  ) throws {
+    let tokensPerSecond = Double(outcome.tokens) / outcome.seconds
+    let record = StepRecord(
+      step: step, loss: outcome.loss, gradientNorm: outcome.gradientNorm, learningRate: rate,
+      tokensPerSecond: tokensPerSecond, tokensPerSecondPerRank: tokensPerSecond, stepSeconds: outcome.seconds,
+      forwardSeconds: outcome.forwardSeconds, backwardSeconds: outcome.backwardSeconds,
+      optimizerSeconds: outcome.optimizerSeconds, dataWaitSeconds: outcome.dataSeconds,
+      modelFLOPsUtilization: tokensPerSecond * flopsPerToken / peak,
+      peakMemoryBytes: ProcessMemory.peakResidentBytes, tokensSeen: tokensSeen,
+      secondsLeft: Double((training.steps - step) * training.globalBatchTokens) / speed.value,
+      validationLoss: validation?.loss, validationBitsPerByte: validation?.bitsPerByte)
+    try metrics.append(record)
+    try events?.append(record)
+    progress.show(record)
+  }
+
+  private mutating func save(_ step: Int) throws {
+    let watch = Stopwatch()
+    let state = CheckpointState(
+      step: step, tokensSeen: tokensSeen, model: setup.model, seed: training.seed,
+      configurationYAML: configuration.resolvedYAML,
+      tokenizerFingerprint: setup.data.tokenizer?.fingerprint ?? "")
+    let pieces = WeightExchange(setup.executor).checkpointPieces(moments: true)
+    _ = try setup.store.save(
+      step: step, files: [CheckpointFile(name: "rank-00000", pieces: pieces)], state: state)
+    progress.note("checkpoint: step \(step) saved in \(watch.seconds.formatted(decimals: 2)) s")
+  }
+
+  /// Last checkpoint, sample and report.
+  private consuming func finish(step: Int, status: String, saves: Bool) throws {
+    if saves { try save(step) }
+    var samples: [RunReport.Sample] = []
+    if let prompt = configuration.output.samplePrompt, let tokenizer = setup.data.tokenizer {
+      let sample = try RunSample.write(
+        prompt, count: configuration.output.sampleTokens, tokenizer, setup)
+      try setup.folder.write(sample.prompt + sample.continuation + "\n", to: setup.folder.sample)
+      samples.append(sample)
+    }
+    if configuration.output.report {
+      let records = try MetricsFile.read(path: setup.folder.metrics.path)
+      let charts = try? ChartLibrary.find()
+      let page = HTMLReport(
+        RunPage.report(setup, facts, status: status, samples: samples), records: records, charts: charts)
+      try page.write(to: setup.folder.report.path)
+      progress.note("report: \(setup.folder.report.path)")
+    }
+    progress.finish()
+  }
+}
+
+/// Mean of the steps so far without the first, which warms up.
+struct RunningMean {
+  private var sum = 0.0
+  private var count = 0
+  private var first: Double?
+
+  mutating func add(_ value: Double) {
+    guard first != nil else { return first = value }
+    sum += value
+    count += 1
+  }
+
+  var value: Double { count > 0 ? sum / Double(count) : first ?? .nan }
+}

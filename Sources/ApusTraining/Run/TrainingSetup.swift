@@ -1,0 +1,113 @@
+import ApusCheckpoint
+import ApusConfiguration
+import ApusCore
+import ApusData
+import ApusForesight
+import ApusModels
+import ApusProgram
+import ApusRuntime
+import Foundation
+
+/// Everything a run needs before its first step: data, program, plan, mapped arena, weights.
+struct TrainingSetup {
+  let configuration: Configuration
+  let folder: RunFolder
+  let data: RunData
+  let model: ModelConfiguration
+  let settings: TrainingProgramSettings
+  let executor: Executor
+  let dataset: TokenDataset
+  let store: CheckpointStore
+  let threads: Int
+  /// The last step of the checkpoint that the run goes on from; 0 for a new run.
+  let firstStep: Int
+  let tokensSeen: Int
+
+  /// - Parameter note: told what is done, line by line.
+  init(_ configuration: Configuration, _ start: RunFolder.Start, note: (String) -> Void) throws {
+    let training = configuration.training
+    folder = RunFolder(URL(fileURLWithPath: configuration.output.folder))
+    try folder.prepare(start)
+    threads = training.threads > 0 ? training.threads : ArithmeticLibrary.defaultThreads
+    store = CheckpointStore(folder: folder.checkpoints, keep: configuration.checkpoint.keep)
+    for message in try store.prepare() { note("checkpoints: \(message)") }
+    let from = try configuration.model.from.map { try ModelFolder($0) }
+    let fixedVocabulary = from?.configuration.vocabularySize
+      ?? configuration.model.shape.flatMap { $0.vocabularySize > 0 ? $0.vocabularySize : nil }
+    data = try RunData(
+      configuration.data, folder: folder, folderTokenizer: from?.tokenizer, modelVocabulary: fixedVocabulary,
+      threads: threads, note: note)
+    guard var model = from?.configuration ?? configuration.model.shape else {
+      throw TrainingError.data("model: give a preset, a shape or a folder to start from")
+    }
+    model.vocabularySize = data.vocabularySize
+    self.model = model
+    try configuration.check(
+      shape: model, tokenizerVocabularySize: data.tokenizer?.vocabularySize ?? data.vocabularySize)
+    var resolved = configuration
+    if resolved.model.shape != nil { resolved.model.shape = model }
+    self.configuration = resolved
+
+    dataset = try TokenDataset(
+      files: data.trainingFiles,
+      weights: data.weights.count > 1 ? data.weights : nil,
+      sequenceLength: training.sequenceLength, vocabularySize: model.vocabularySize,
+      seed: UInt64(bitPattern: Int64(configuration.data.seed)), shuffle: configuration.data.shuffle)
+    settings = TrainingProgramSettings(
+      microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
+      optimizer: OptimizerSettings(training), evaluates: data.validation != nil)
+    let program = StepProgram.training(model, settings)
+    executor = try Executor(program, threads: threads)
+    note(Self.planLine(program, executor.plan))
+    executor.initializeParameters(seed: UInt64(bitPattern: Int64(training.seed)))
+
+    guard start == .resume else {
+      if let from {
+        try WeightExchange(executor).read(from: from.source)
+        note("weights: from \(from.description)")
+      }
+      (firstStep, tokensSeen) = (0, 0)
+      return
+    }
+    let (checkpoint, skipped) = try store.latest()
+    for message in skipped { note("checkpoints: \(message)") }
+    guard let checkpoint else {
+      throw TrainingError.runFolder(path: folder.url.path, problem: "holds no complete checkpoint to resume from")
+    }
+    let state = try checkpoint.state(as: CheckpointState.self)
+    guard state.model == model else {
+      throw TrainingError.runFolder(
+        path: folder.url.path,
+        problem: "the checkpoint of step \(state.step) is of another model; resume with the run's own "
+          + "configuration.yaml")
+    }
+    try WeightExchange(executor).read(from: checkpoint, moments: true)
+    (firstStep, tokensSeen) = (state.step, state.tokensSeen)
+    note("resumed after step \(state.step)")
+  }
+
+  private static func planLine(_ program: StepProgram, _ plan: MemoryPlan) -> String {
+    "plan: \(program.parameterCount.grouped) parameters, \(ByteCount(plan.totalBytes)) of memory "
+      + "(\(ByteCount(plan.persistentBytes)) kept, \(ByteCount(plan.transientBytes)) for activations and workspace), "
+      + "\((plan.waste * 100).formatted(decimals: 1)) % above the lower bound"
+  }
+}
+
+extension OptimizerSettings {
+  package init(_ training: TrainingSection) {
+    self.init(
+      beta1: training.beta1, beta2: training.beta2, epsilon: training.epsilon,
+      weightDecay: training.weightDecay, decaysVectors: training.decay == .all,
+      maximumNorm: training.gradientClip)
+  }
+}
+
+extension TokenDataset: BatchSource {
+  package func fill(
+    inputs: UnsafeMutableBufferPointer<Int32>, targets: UnsafeMutableBufferPointer<Int32>, first: Int,
+    count: Int
+  ) throws {
+    try fill(
+      inputs: inputs.baseAddress!, targets: targets.baseAddress!, samples: first..<first + count)
+  }
+}

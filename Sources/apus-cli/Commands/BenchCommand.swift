@@ -1,0 +1,144 @@
+import ApusCore
+import ApusModels
+import ApusReport
+import ApusRuntime
+import ApusTraining
+import Foundation
+
+/// `apus bench`: what this machine reaches, and what a training step makes of it.
+enum BenchCommand {
+  static let entry = CommandEntry.group(
+    name: "bench", summary: "Measure this machine, or training steps on it.",
+    commands: [Machine.self, Train.self])
+
+  private static let threads = Option.value(
+    "threads", "N", .integer(1...4096), help: "Threads to use (default: one a core).")
+
+  /// `apus bench machine`: matrix peak and memory bandwidth.
+  enum Machine: Command {
+    static let name = "machine"
+    static let summary = "Measure matrix peak and memory bandwidth."
+    static let arguments = ArgumentsSpecification(options: [threads, .flag("json", help: "Print JSON.")])
+
+    struct Result: Encodable {
+      var measuredPeakFlopsPerSecond: Double
+      var memoryBytesPerSecond: Double
+      var productFlopsPerSecond: [String: Double]
+      var threads: Int
+      var arithmetic: String
+    }
+
+    static func run(_ arguments: ParsedArguments) throws {
+      let measured = try MachineMeasurement.measure(
+        threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
+      if arguments.flag("json") {
+        let products = measured.productFLOPsPerSecond.map { (String($0.key), $0.value) }
+        return print(
+          try JSONText.of(
+            Result(
+              measuredPeakFlopsPerSecond: measured.peakFLOPsPerSecond,
+              memoryBytesPerSecond: measured.memoryBytesPerSecond,
+              productFlopsPerSecond: Dictionary(uniqueKeysWithValues: products), threads: measured.threads,
+              arithmetic: ArithmeticLibrary.description)))
+      }
+      var table = TextTable([.text("measured on \(measured.threads) threads"), .number("median of 5")])
+      for size in MachineMeasurement.sizes {
+        let speed = measured.productFLOPsPerSecond[size] ?? 0
+        table.add(["float32 product \(size) x \(size) x \(size)", "\((speed / 1e9).formatted(decimals: 1)) GFLOP/s"])
+      }
+      table.add(["peak: the best of these", "\((measured.peakFLOPsPerSecond / 1e9).formatted(decimals: 1)) GFLOP/s"])
+      table.add(["memory, two vectors added", "\((measured.memoryBytesPerSecond / 1e9).formatted(decimals: 1)) GB/s"])
+      print(table)
+      print(ArithmeticLibrary.description)
+    }
+  }
+
+  /// `apus bench train`: whole steps of a preset.
+  enum Train: Command {
+    static let name = "train"
+    static let summary = "Time whole training steps of a preset on made-up tokens."
+    static let arguments = ArgumentsSpecification(options: [
+      .value("model", "PRESET", .choice(ModelPresets.names), default: "gpt2-124m", help: "The model."),
+      .value("micro-batch", "N", .integer(1...1_000_000), default: "4", help: "Sequences in a micro-batch."),
+      .value("sequence-length", "N", .integer(1...100_000_000), default: "256", help: "Tokens in a sequence."),
+      .value("accumulation", "N", .integer(1...1_000_000), default: "1", help: "Micro-batches in a step."),
+      .value("precision", "P", .choice(["fp32"]), default: "fp32", help: "Element type of the arithmetic."),
+      .value("steps", "N", .integer(1...1_000_000), default: "10", help: "Timed steps, after two to warm up."),
+      threads,
+      .flag("profile", help: "Add a table of where the time goes, from one more step."),
+      .flag("json", help: "Print JSON."),
+    ])
+
+    struct Report: Encodable {
+      var result: TrainingBenchmark.Result
+      var operations: [TrainingBenchmark.OperationTime]?
+
+      enum CodingKeys: String, CodingKey { case operations }
+
+      func encode(to encoder: any Encoder) throws {
+        try result.encode(to: encoder)
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encodeIfPresent(operations, forKey: .operations)
+      }
+    }
+
+    static func run(_ arguments: ParsedArguments) throws {
+      guard var model = ModelPresets.named(arguments.required("model")) else { return }
+      // A preset that leaves its vocabulary to a tokenizer is timed with the size of the default tokenizer.
+      if model.vocabularySize == 0 { model.vocabularySize = 4096 }
+      let length = arguments.integer("sequence-length") ?? 0
+      guard length <= model.maximumSequenceLength else {
+        throw UsageError(
+          "--sequence-length \(length): \(arguments.required("model")) takes at most \(model.maximumSequenceLength)")
+      }
+      let benchmark = try TrainingBenchmark(
+        model, microBatchSize: arguments.integer("micro-batch") ?? 1, sequenceLength: length,
+        accumulation: arguments.integer("accumulation") ?? 1,
+        threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
+      let result = try benchmark.run(steps: arguments.integer("steps") ?? 1)
+      let operations = arguments.flag("profile") ? benchmark.profile() : nil
+      if arguments.flag("json") {
+        return print(try JSONText.of(Report(result: result, operations: operations)))
+      }
+      show(result)
+      if let operations { show(operations, result) }
+    }
+
+    private static func show(_ r: TrainingBenchmark.Result) {
+      func giga(_ value: Double) -> String { (value / 1e9).formatted(decimals: 1) }
+      var table = TextTable([.text("whole step, median"), .number("")])
+      table.add(["tokens/s", r.tokensPerSecond.formatted(decimals: 1)])
+      table.add(["step", "\(r.stepSeconds.formatted(decimals: 3)) s"])
+      table.add(["forward", "\(r.forwardSeconds.formatted(decimals: 3)) s"])
+      table.add(["backward, head and loss", "\(r.backwardSeconds.formatted(decimals: 3)) s"])
+      table.add(["clipping and optimizer", "\(r.optimizerSeconds.formatted(decimals: 3)) s"])
+      table.add(["model FLOP/s", "\(giga(r.modelFlopsPerSecond)) GFLOP/s"])
+      table.add(["measured peak", "\(giga(r.measuredPeakFlopsPerSecond)) GFLOP/s"])
+      table.add(["share of peak", "\((r.shareOfPeak * 100).formatted(decimals: 1)) %"])
+      table.add(["planned memory", "\(ByteCount(r.plannedBytes))"])
+      table.add(["arena high water", "\(ByteCount(r.arenaHighWaterBytes))"])
+      table.add(["peak resident", "\(ByteCount(r.peakResidentBytes))"])
+      print(table)
+    }
+
+    private static func show(_ operations: [TrainingBenchmark.OperationTime], _ r: TrainingBenchmark.Result) {
+      let sum = operations.reduce(0) { $0 + $1.seconds }
+      var table = TextTable([
+        .text("operation"), .text("segment"), .number("ms"), .number("share"), .number("GFLOP/s"),
+        .number("of peak"), .number("GB/s"),
+      ])
+      for operation in operations {
+        let isMatrix = operation.flopsPerSecond > 0
+        table.add([
+          operation.operation, operation.segment, (operation.seconds * 1e3).formatted(decimals: 1),
+          "\((operation.seconds / sum * 100).formatted(decimals: 1)) %",
+          isMatrix ? (operation.flopsPerSecond / 1e9).formatted(decimals: 1) : "",
+          isMatrix
+            ? "\((operation.flopsPerSecond / r.measuredPeakFlopsPerSecond * 100).formatted(decimals: 0)) %" : "",
+          (operation.bytesPerSecond / 1e9).formatted(decimals: 1),
+        ])
+      }
+      print(table)
+    }
+  }
+}
