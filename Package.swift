@@ -36,25 +36,33 @@ let package = Package(
         "ApusCore", "ApusProgram", "ApusModels", "ApusForesight", "ApusRuntime", "ApusConfiguration",
         "ApusData", "ApusCheckpoint", "ApusReport",
       ]),
-    .target(name: "Apus", dependencies: ["ApusTraining"]),
+    .target(
+      name: "Apus",
+      dependencies: ["ApusProgram", "ApusModels", "ApusRuntime", "ApusConfiguration", "ApusTraining"]),
     .executableTarget(
       name: "apus-cli",
       dependencies: [
-        "ApusCore", "ApusModels", "ApusRuntime", "ApusConfiguration", "ApusData", "ApusCheckpoint", "ApusReport",
-        "ApusTraining",
+        "ApusCore", "ApusProgram", "ApusModels", "ApusForesight", "ApusRuntime", "ApusConfiguration", "ApusData",
+        "ApusCheckpoint", "ApusReport", "ApusTraining",
       ]),
 
     .testTarget(name: "ApusCoreTests", dependencies: ["ApusCore"]),
     .testTarget(name: "ApusProgramTests", dependencies: ["ApusProgram", "ApusModels"]),
     .testTarget(name: "ApusKernelTests", dependencies: ["ApusReference", "CApusKernels", "CApusMatrix"]),
-    .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusRuntime", "ApusModels"]),
+    .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusProgram", "ApusModels", "ApusRuntime"]),
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration", "ApusModels"]),
     .testTarget(name: "ApusCommandLineTests", dependencies: ["apus-cli", "ApusCheckpoint", "ApusModels"]),
     .testTarget(name: "ApusDataTests", dependencies: ["ApusData"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),
     .testTarget(name: "ApusForesightTests", dependencies: ["ApusForesight"]),
-    .testTarget(name: "ApusTrainingTests", dependencies: ["ApusTraining", "Apus"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "ApusTrainingTests",
+      dependencies: [
+        "ApusProgram", "ApusModels", "ApusRuntime", "ApusConfiguration", "ApusCheckpoint", "ApusReport", "ApusTraining",
+        "Apus",
+      ],
+      exclude: ["Fixtures"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu11

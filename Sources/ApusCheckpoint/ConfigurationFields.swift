@@ -1,3 +1,5 @@
+import ApusCore
+
 /// The fields of a `config.json`, read with defaults while problems are collected instead of thrown.
 struct ConfigurationFields {
   let root: JSONValue
@@ -15,7 +17,7 @@ struct ConfigurationFields {
 
   /// The field, if it is there and not null.
   func present(_ key: String) -> JSONValue? {
-    guard let value = root[key], value != .null else { return nil }
+    guard let value = root[key], !value.isNull else { return nil }
     return value
   }
 
@@ -25,7 +27,7 @@ struct ConfigurationFields {
       if fallback == nil { problems.append("\(path)\(key) is missing") }
       return fallback ?? 1
     }
-    guard let number = value.int, number >= 1, number <= ConfigurationFields.largestSize else {
+    guard let number = value.integer, number >= 1, number <= ConfigurationFields.largestSize else {
       problems.append("\(path)\(key) is \(value.text()), expected a whole number of at least 1")
       return 1
     }

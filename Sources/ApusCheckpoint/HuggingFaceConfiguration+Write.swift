@@ -1,3 +1,4 @@
+import ApusCore
 import ApusModels
 
 extension HuggingFaceConfiguration {
@@ -71,7 +72,7 @@ extension HuggingFaceConfiguration {
       ("bos_token", tokens.beginOfText), ("eos_token", tokens.endOfText), ("pad_token", tokens.padding),
     ]
     for (key, id) in named {
-      if let id, let text = added.first(where: { $0["id"]?.int == id })?["content"]?.string {
+      if let id, let text = added.first(where: { $0["id"]?.integer == id })?["content"]?.string {
         members.append(JSONMember(key, .string(text)))
       }
     }

@@ -1,3 +1,4 @@
+import ApusCore
 import ApusModels
 
 /// The token numbers that a `config.json` gives a meaning, where it does.
@@ -105,7 +106,7 @@ enum HuggingFaceConfiguration {
 
   private static func specialTokens(_ root: JSONValue) -> SpecialTokens {
     /// The first number where newer models list several.
-    func token(_ key: String) -> Int? { root[key]?.int ?? root[key]?.ints?.first }
+    func token(_ key: String) -> Int? { root[key]?.integer ?? root[key]?.integers?.first }
     return SpecialTokens(
       beginOfText: token("bos_token_id"), endOfText: token("eos_token_id"), padding: token("pad_token_id"))
   }

@@ -1,3 +1,4 @@
+import ApusCore
 import ApusModels
 import Foundation
 
@@ -117,9 +118,9 @@ extension JSONValue {
     let mapping = try Disk.map(path)
     defer { Disk.unmap(mapping) }
     do {
-      self = try JSONParser.parse(mapping)
+      try self.init(parsing: mapping, duplicateKeys: .refused)
     } catch {
-      throw .malformedJSON(path: path, problem: "not JSON: \(error.problem) at byte \(error.offset)")
+      throw .malformedJSON(path: path, problem: error.description)
     }
   }
 }

@@ -1,3 +1,4 @@
+import ApusCore
 import ApusModels
 
 /// Rotary positions in a Llama `config.json`: `rope_theta` and `rope_scaling` side by side up to

@@ -1,3 +1,4 @@
+import ApusCore
 import Foundation
 
 /// A tensor in one of a folder's files.

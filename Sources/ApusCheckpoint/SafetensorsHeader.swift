@@ -1,3 +1,5 @@
+import ApusCore
+
 /// One tensor of a safetensors file, checked against the file.
 package struct TensorEntry: Hashable, Sendable {
   package var type: SafetensorsType
@@ -32,12 +34,13 @@ struct SafetensorsHeader {
     let dataStart = 8 + Int(length)
     let root: JSONValue
     do {
-      root = try JSONParser.parse(UnsafeRawBufferPointer(rebasing: file[8..<dataStart]))
+      root = try JSONValue(
+        parsing: UnsafeRawBufferPointer(rebasing: file[8..<dataStart]), duplicateKeys: .refused)
     } catch {
       if let key = error.duplicateKey { throw .duplicateKey(key) }
       throw .notJSON(problem: error.problem, offset: error.offset)
     }
-    guard case .object(let members) = root else { throw .notAnObject }
+    guard let members = root.members else { throw .notAnObject }
 
     var header = SafetensorsHeader(tensors: [:], metadata: [:])
     let dataBytes = file.count - dataStart
@@ -45,7 +48,11 @@ struct SafetensorsHeader {
       if member.key == "__metadata__" {
         header.metadata = try metadata(member.value)
       } else {
-        header.tensors[member.key] = try entry(member, dataStart: dataStart, dataBytes: dataBytes)
+        let entry = try entry(member, dataStart: dataStart, dataBytes: dataBytes)
+        // Names whose bytes differ but whose characters do not are one name to a dictionary.
+        guard header.tensors.updateValue(entry, forKey: member.key) == nil else {
+          throw .duplicateKey(member.key)
+        }
       }
     }
     try header.checkTiling(dataStart: dataStart, dataBytes: dataBytes)
@@ -53,7 +60,7 @@ struct SafetensorsHeader {
   }
 
   private static func metadata(_ value: JSONValue) throws(SafetensorsFault) -> [String: String] {
-    guard case .object(let members) = value else { throw .invalidMetadata(problem: "is not an object") }
+    guard let members = value.members else { throw .invalidMetadata(problem: "is not an object") }
     var result: [String: String] = [:]
     for member in members {
       guard let text = member.value.string else {
@@ -68,7 +75,7 @@ struct SafetensorsHeader {
     _ member: JSONMember, dataStart: Int, dataBytes: Int
   ) throws(SafetensorsFault) -> TensorEntry {
     let name = member.key
-    guard case .object = member.value else {
+    guard member.value.members != nil else {
       throw .invalidEntry(name: name, problem: "is not an object")
     }
     guard let typeName = member.value["dtype"]?.string else {
@@ -77,10 +84,10 @@ struct SafetensorsHeader {
     guard let type = SafetensorsType(rawValue: typeName) else {
       throw .unknownType(name: name, type: typeName)
     }
-    guard let shape = member.value["shape"]?.ints, shape.allSatisfy({ $0 >= 0 }) else {
+    guard let shape = member.value["shape"]?.integers, shape.allSatisfy({ $0 >= 0 }) else {
       throw .invalidEntry(name: name, problem: "has no shape of non-negative whole numbers")
     }
-    guard let offsets = member.value["data_offsets"]?.ints, offsets.count == 2 else {
+    guard let offsets = member.value["data_offsets"]?.integers, offsets.count == 2 else {
       throw .invalidEntry(name: name, problem: "has no data_offsets of two whole numbers")
     }
     let (begin, end) = (offsets[0], offsets[1])

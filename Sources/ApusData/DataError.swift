@@ -33,3 +33,17 @@ package enum DataError: Error, Equatable, CustomStringConvertible {
     }
   }
 }
+
+extension JSONValue {
+  /// Parses a file's bytes, or a part of them that starts at `offset`, with our error. Of a key that stands
+  /// twice the last counts.
+  init(
+    parsing bytes: UnsafeBufferPointer<UInt8>, of path: String, startingAt offset: Int = 0
+  ) throws(DataError) {
+    do {
+      try self.init(parsing: UnsafeRawBufferPointer(bytes), duplicateKeys: .kept)
+    } catch {
+      throw .json(path: path, byteOffset: offset + error.offset, problem: "not JSON: \(error.problem)")
+    }
+  }
+}

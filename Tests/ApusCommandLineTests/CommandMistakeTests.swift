@@ -54,11 +54,11 @@ import Testing
       error: "cannot write a.txt/x: FOLDER/a.txt is a file, not a folder"),
     Mistake(
       words: "tokenizer decode t.json", status: 1,
-      error: "standard input has \"x\" at position 2; token ids are whole numbers separated by spaces, lines or "
-        + "commas", input: "1 2 x"),
+      error: "standard input has \"x\" at position 2; token ids are whole numbers separated by spaces, lines "
+        + "or commas", input: "1 2 x"),
     Mistake(
       words: "tokenizer decode t.json -", status: 1,
-      error: "standard input has the id -1 at position 0, but the tokenizer has 700 tokens; decode with the "
+      error: "standard input has the id -1 at position 0, but the tokenizer has 805 tokens; decode with the "
         + "tokenizer that encoded", input: "-1"),
     Mistake(
       words: "data prepare a.txt --output d", status: 2,
@@ -82,10 +82,11 @@ import Testing
       words: "import gone --output d", status: 1, error: "gone does not exist; name a Hugging Face folder"),
     Mistake(
       words: "import full --output d", status: 1,
-      error: "FOLDER/full: it has no config.json; a Hugging Face folder holds config.json and model.safetensors"),
+      error: "FOLDER/full: it has no config.json; a Hugging Face folder holds config.json and "
+        + "model.safetensors"),
     Mistake(
       words: "import hf --output d", status: 1,
-      error: "FOLDER/hf/tokenizer.json: has 700 tokens, more than the model's vocabulary of 13; without "
+      error: "FOLDER/hf/tokenizer.json: has 805 tokens, more than the model's vocabulary of 13; without "
         + "tokenizer.json in the folder the weights alone are imported"),
     Mistake(
       words: "export gone --output d", status: 1,

@@ -33,8 +33,8 @@ import Testing
   @Test func validationFiles() throws {
     let folder = try folder()
     let text = try folder.succeed(
-      "data", "prepare", "./a.txt", "b[1].jsonl", "--validation", "a.*", "--text-field", "body", "--tokenizer",
-      "t.json", "--output", "deep/d"
+      "data", "prepare", "./a.txt", "b[1].jsonl", "--validation", "a.*", "--text-field", "body",
+      "--tokenizer", "t.json", "--output", "deep/d"
     ).text
     #expect(text.contains("wrote deep/d in "))
     #expect(

@@ -32,7 +32,7 @@ final class ProgramFolder {
   func apus(_ words: [String], input: String = "") throws -> Outcome {
     // Beside the folder, so that a listing shows only what the program left.
     let streams = ["in", "out", "err"].map { url.appendingPathExtension($0) }
-    defer { streams.forEach { try? FileManager.default.removeItem(at: $0) } }
+    defer { for stream in streams { try? FileManager.default.removeItem(at: stream) } }
     try Data(input.utf8).write(to: streams[0])
     for stream in streams[1...] { try Data().write(to: stream) }
     let process = Process()

@@ -29,7 +29,8 @@ import Testing
 
     for output in ["ids.txt", "ids.bin"] {
       let facts = try folder.succeed(
-        "tokenizer", "encode", "made", "a.txt", "--output", output, "--json", "--threads", "2").json()
+        "tokenizer", "encode", "made", "a.txt", "--output", output, "--json", "--threads", "2"
+      ).json()
       #expect(facts["tokens"] as? Int == tokens && facts["ids"] == nil)
       #expect(try #require(facts["bytes_per_second"] as? Double) > 0)
       #expect(try folder.succeed("tokenizer", "decode", "made/tokenizer.json", output).text == text)
@@ -52,10 +53,11 @@ import Testing
       Cases.self, from: Data(contentsOf: ProgramFolder.fixture("ApusDataTests/cases.json")))
     let folder = try ProgramFolder()
     try folder.copy("ApusDataTests/\(name).json", as: "tokenizer.json")
-    for index in stride(from: 3, to: 40, by: 9) {
-      for (option, expected) in [([], cases.tokens), (["--special-tokens"], cases.withSpecialTokens)] {
+    for (index, text) in cases.texts.enumerated() where index % 16 == 3 {
+      for (option, expected) in [([], cases.tokens), (["--special-tokens"], cases.withSpecialTokens)]
+      where index < expected[name]?.count ?? 0 {
         let facts = try folder.apus(
-          ["tokenizer", "encode", ".", "--text=\(cases.texts[index])", "--json"] + option
+          ["tokenizer", "encode", ".", "--json"] + option, input: text
         ).json()
         #expect(facts["ids"] as? [Int] == expected[name]?[index], "text \(index)")
       }
@@ -68,10 +70,11 @@ import Testing
     try folder.succeed(
       "tokenizer", "train", "a.txt", "--vocabulary-size", "300", "--style", "llama3", "--special", "<b>",
       "--special", "<e>", "--output", "t.json")
-    // The words are 123, 456, 7 and the spaces: four merges, and no pair is left.
-    #expect(try folder.succeed("tokenizer", "encode", "t.json", "--text", "123456<b>7<e>").text == "257 259 260 55 261\n")
+    // The words are 123, 456, 7 and the spaces: after 12, 45, 123 and 456 no pair is left. Byte 7 is id 22.
+    let encoded = try folder.succeed("tokenizer", "encode", "t.json", "--text", "123456<b>7<e>").text
+    #expect(encoded == "258 259 260 22 261\n")
     let decoded = try folder.succeed(
-      "tokenizer", "decode", "t.json", "--skip-special-tokens", input: "257,259 260\n55 261")
+      "tokenizer", "decode", "t.json", "--skip-special-tokens", input: "258,259 260\n22 261")
     #expect(decoded.text == "1234567")
   }
 }

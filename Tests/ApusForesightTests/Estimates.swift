@@ -1,7 +1,7 @@
 import ApusModels
 import ApusProgram
 
-@testable import ApusForesight
+import ApusForesight
 
 /// Estimates that the tests look at.
 enum Estimates {

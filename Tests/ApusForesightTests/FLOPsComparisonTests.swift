@@ -2,7 +2,7 @@ import ApusModels
 import ApusProgram
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct FLOPsComparisonTests {
   /// GPT-2 124M at 1,024 tokens, by hand: the products with matrices, 6 a weight, and attention, 14 w a pair.

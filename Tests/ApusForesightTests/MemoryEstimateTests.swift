@@ -3,7 +3,7 @@ import ApusModels
 import ApusProgram
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct MemoryEstimateTests {
   /// S6: the roles, the alignment and the packing are all there is.

@@ -4,7 +4,7 @@ import ApusProgram
 import Foundation
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct MemoryFitTests {
   private func fit(_ estimate: MemoryEstimate, _ available: ByteCount) -> MemoryFit {

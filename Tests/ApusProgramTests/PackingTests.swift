@@ -1,6 +1,6 @@
 import Testing
 
-@testable import ApusProgram
+import ApusProgram
 
 @Suite struct PackingTests {
   private func blocks(_ count: Int, seed: UInt64) -> [Block] {

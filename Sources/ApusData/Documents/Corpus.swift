@@ -71,7 +71,7 @@ package struct Corpus: Sendable {
       defer { start = end + 1 }
       let text = UnsafeBufferPointer(rebasing: file.bytes[start..<end])
       if text.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0d }) { continue }
-      let value = try JSONParser.parse(text, path: file.path, base: start)
+      let value = try JSONValue(parsing: text, of: file.path, startingAt: start)
       guard let content = value[key]?.string else {
         throw .file(path: file.path, problem: "line \(line.grouped) has no text under the key \"\(key)\"")
       }

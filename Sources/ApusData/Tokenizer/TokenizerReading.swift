@@ -6,7 +6,7 @@ extension Tokenizer {
   /// and that would change the tokens, are refused with their name.
   package convenience init(contentsOf url: URL) throws(DataError) {
     let file = try MappedFile(path: url.path)
-    let json = try JSONParser.parse(file.bytes, path: file.path)
+    let json = try JSONValue(parsing: file.bytes, of: file.path)
     let definition: TokenizerDefinition
     do { definition = try TokenizerReading(json).definition() } catch {
       throw .tokenizer(path: file.path, problem: error.description)
@@ -47,7 +47,7 @@ struct TokenizerReading {
 
   private func readModel(_ model: JSONValue) throws(TokenizerProblem) -> TokenizerDefinition {
     if let type = model["type"], type.string != "BPE" { throw refused("a model\(kind(model))") }
-    if let dropout = model["dropout"], !dropout.isNull, dropout.integer != 0 { throw refused("dropout") }
+    if let dropout = model["dropout"], !dropout.isNull, dropout.double != 0 { throw refused("dropout") }
     for name in ["continuing_subword_prefix", "end_of_word_suffix"] {
       if let value = model[name], !value.isNull, value.string != "" { throw refused("a \(name)") }
     }
@@ -57,8 +57,9 @@ struct TokenizerReading {
 
     var vocabulary: [String?] = []
     var ids = ByteStringTable(minimumCapacity: entries.count + 1)
-    for (entry, value) in entries {
-      guard let id = value.integer, id >= 0, id < 1 << 24 else {
+    for member in entries {
+      let entry = member.key
+      guard let id = member.value.integer, id >= 0, id < 1 << 24 else {
         throw TokenizerProblem("the id of vocabulary entry \(entry) is not a number from 0 to 16,777,215")
       }
       while vocabulary.count <= id { vocabulary.append(nil) }

@@ -127,5 +127,5 @@ private struct JSONText {
 
   static func += (text: inout JSONText, addition: String) { text.bytes.append(contentsOf: addition.utf8) }
 
-  mutating func quote(_ string: String) { JSONValue.appendQuoted(string.utf8, to: &bytes) }
+  mutating func quote(_ string: String) { JSONValue.appendQuoted(string, to: &bytes) }
 }

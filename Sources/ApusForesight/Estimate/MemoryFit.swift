@@ -70,7 +70,7 @@ package struct MemoryFit: Hashable, Sendable {
 
   /// The largest number from 1 to `limit` for which `holds`, which is true up to some number and false
   /// beyond; nil when it is false for 1.
-  static func largest(upTo limit: Int, where holds: (Int) -> Bool) -> Int? {
+  package static func largest(upTo limit: Int, where holds: (Int) -> Bool) -> Int? {
     guard limit >= 1, holds(1) else { return nil }
     var good = 1
     while good < limit {

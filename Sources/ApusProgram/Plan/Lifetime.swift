@@ -3,14 +3,25 @@ package struct Lifetime: Hashable, Sendable {
   package var first: Int
   package var last: Int
 
+  package init(first: Int, last: Int) {
+    self.first = first
+    self.last = last
+  }
+
   package func overlaps(_ other: Lifetime) -> Bool { first <= other.last && other.first <= last }
 }
 
 /// Storages that share one place because an operation may work in place, with their common lifetime.
-struct Block: Hashable {
-  var storages: [Int]
-  var lifetime: Lifetime
-  var byteCount: Int
+package struct Block: Hashable {
+  package var storages: [Int]
+  package var lifetime: Lifetime
+  package var byteCount: Int
+
+  package init(storages: [Int], lifetime: Lifetime, byteCount: Int) {
+    self.storages = storages
+    self.lifetime = lifetime
+    self.byteCount = byteCount
+  }
 }
 
 /// Lifetimes of a group's transient storages, with in-place pairs joined.

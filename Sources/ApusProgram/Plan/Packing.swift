@@ -1,10 +1,10 @@
 /// Places blocks with known lifetimes in one region: largest first, each at the lowest offset that is free
 /// during its whole lifetime (greedy by size).
-struct Packing {
-  private(set) var offsets: [Int]
-  private(set) var byteCount = 0
+package struct Packing {
+  package private(set) var offsets: [Int]
+  package private(set) var byteCount = 0
 
-  init(_ blocks: [Block], alignment: Int) {
+  package init(_ blocks: [Block], alignment: Int) {
     offsets = Array(repeating: 0, count: blocks.count)
     let order = blocks.indices.sorted {
       (blocks[$1].byteCount, blocks[$0].lifetime.first, $0)

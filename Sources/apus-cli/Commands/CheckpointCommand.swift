@@ -115,8 +115,7 @@ struct Inspection {
     }
     text += "\n\n\(listing)\n\(listing.elementCount.grouped) parameters in "
     text += counted(listing.tensorCount, "tensor")
-    text += moments > 0 ? "; and \(counted(moments, "tensor")) of optimizer moments\n" : "; no optimizer moments\n"
-    return text
+    return text + (moments > 0 ? "; and \(counted(moments, "tensor")) of" : "; no") + " optimizer moments\n"
   }
 
   var facts: Facts {

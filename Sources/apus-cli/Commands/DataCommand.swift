@@ -27,8 +27,8 @@ enum DataCommand {
           help: "Files for validation; those that INPUT names too are taken out of training."),
         .value(
           "validation-fraction", "F", .number,
-          help: "The share of the bytes, at the end, that is held out when no --validation is given; 0 for none. "
-            + "\(fraction) when not given."),
+          help: "The share of the bytes, at the end, that is held out when no --validation is given; 0 for "
+            + "none. \(fraction) when not given."),
         .value("text-field", "NAME", default: "text", help: "The field of a JSON line that holds the text."),
         .threads,
         .flag("json", help: "Print the numbers as JSON."),

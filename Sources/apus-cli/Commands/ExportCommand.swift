@@ -13,7 +13,8 @@ enum ExportCommand: Command {
     positionals: [Positional("RUN", help: "A run, or one checkpoint of it.")],
     options: [
       .value("output", "HF_FOLDER", help: "The folder to write, which transformers loads."),
-      .value("step", "N", .integer(0...Int.max), help: "Which checkpoint of the run; the newest when not given."),
+      .value(
+        "step", "N", .integer(0...Int.max), help: "Which checkpoint of the run; the newest when not given."),
       .value(
         "shard-size", "BYTES", .integer(1...Int.max), default: "\(HuggingFaceFolder.defaultShardBytes)",
         help: "Weights of more bytes are divided into files of at most this size."),

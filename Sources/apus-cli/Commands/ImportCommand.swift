@@ -43,7 +43,9 @@ enum ImportCommand: Command {
     try folder.write(
       String(decoding: try description.json, as: UTF8.self),
       to: aside.url.appendingPathComponent(ModelDescription.fileName))
-    if let tokenizer = source.tokenizerFile { try aside.copy(tokenizer, as: folder.tokenizer.lastPathComponent) }
+    if let tokenizer = source.tokenizerFile {
+      try aside.copy(tokenizer, as: folder.tokenizer.lastPathComponent)
+    }
     try aside.finish()
     try report(source, tensors, place, asJSON: arguments.flag("json"))
   }
@@ -74,7 +76,8 @@ enum ImportCommand: Command {
           output: place.path, parameters: listing.elementCount, model: source.configuration,
           hasTokenizer: source.tokenizerFile != nil, tensors: tensors))
     }
-    let without = source.tokenizerFile == nil ? "; the folder has no tokenizer.json, so text needs another" : ""
+    let without =
+      source.tokenizerFile == nil ? "; the folder has no tokenizer.json, so text needs another" : ""
     try StandardOutput.write(
       """
       \(listing)

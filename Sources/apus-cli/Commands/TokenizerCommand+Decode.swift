@@ -50,8 +50,8 @@ extension TokenizerCommand {
           guard let number = Int(text) else {
             throw CommandError.input(
               path: input.name,
-              problem: "has \"\(text)\" at position \(ids.count.grouped); token ids are whole numbers separated "
-                + "by spaces, lines or commas")
+              problem: "has \"\(text)\" at position \(ids.count.grouped); token ids are whole numbers "
+                + "separated by spaces, lines or commas")
           }
           guard number >= 0, number < vocabularySize else {
             throw CommandError.input(

@@ -11,14 +11,15 @@ extension TokenizerCommand {
     static let arguments = ArgumentsSpecification(
       positionals: [
         tokenizerPositional,
-        Positional("FILE", required: false, help: "A text file (UTF-8); - or nothing for the standard input."),
+        Positional(
+          "FILE", required: false, help: "A text file (UTF-8); - or nothing for the standard input."),
       ],
       options: [
         .value("text", "TEXT", help: "The text itself, instead of a file."),
         .value(
           "output", "FILE",
-          help: "Where the ids go instead of the standard output; a name ending in .bin is written as a token "
-            + "file of llm.c."),
+          help: "Where the ids go instead of the standard output; a name ending in .bin is written as a "
+            + "token file of llm.c."),
         .flag("special-tokens", help: "Add what the tokenizer puts around a text, such as begin-of-text."),
         .threads,
         .flag(
@@ -33,7 +34,8 @@ extension TokenizerCommand {
         try OutputPlace(path, .file(named: "ids.txt"))
       }
       let tokenizer = try TokenizerInput(arguments.required("TOKENIZER")).tokenizer
-      let input = try arguments.text("text").map { InputBytes(text: $0) }
+      let input =
+        try arguments.text("text").map { InputBytes(text: $0) }
         ?? InputBytes(arguments.text("FILE"), orElse: "give a FILE, - for the standard input, or --text TEXT")
       try input.checkText()
 

@@ -104,10 +104,11 @@ enum TokenizerCommand {
       func text(wanted: Int) -> String {
         let short =
           vocabularySize < wanted ? " instead of \(wanted.grouped): the text has no more pairs to merge" : ""
+        let fit = bytesPerToken.formatted(decimals: 3)
         return """
           read     \(bytes.grouped) bytes in \(counted(files, "file"))
           learned  \(vocabularySize.grouped) tokens in \(seconds.formatted(decimals: 2)) s\(short)
-          fit      \(tokens.grouped) tokens for that text, \(bytesPerToken.formatted(decimals: 3)) bytes per token
+          fit      \(tokens.grouped) tokens for that text, \(fit) bytes per token
           wrote    \(output)
 
           """

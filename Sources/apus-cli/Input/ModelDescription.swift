@@ -3,7 +3,7 @@ import ApusData
 import ApusModels
 import Foundation
 
-/// `model.json` of an imported model: what a Hugging Face `config.json` says and a checkpoint's state does not.
+/// `model.json` of an imported model: what its `config.json` says and a checkpoint's state does not.
 struct ModelDescription: Codable {
   var format = Self.currentFormat
   var model: ModelConfiguration
