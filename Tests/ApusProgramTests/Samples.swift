@@ -39,7 +39,7 @@ enum Samples {
     case .attentionGradient(let gradient): 5 * 4 * 64 * (64 + gradient.forward.heads.headSize) + 4
     case .headLoss, .headLossGradient:
       4 * instruction.inputs[1].rows
-        * min(instruction.inputs[0].rows, max(1, (64 << 20) / (4 * instruction.inputs[1].rows))) + 4
+        * min(instruction.inputs[0].rows, max(1, (128 << 20) / (4 * instruction.inputs[1].rows))) + 4
     default: 0
     }
   }

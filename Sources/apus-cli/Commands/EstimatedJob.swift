@@ -1,9 +1,9 @@
-import ApusCheckpoint
 import ApusConfiguration
 import ApusData
 import ApusModels
 import ApusProgram
 import ApusRuntime
+import ApusTraining
 import Foundation
 
 /// The training that a command line of `apus estimate` speaks of.
@@ -31,11 +31,7 @@ struct EstimatedJob {
     try configuration.check(shape: shape, tokenizerVocabularySize: 0)
     settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(
-        beta1: training.beta1, beta2: training.beta2, epsilon: training.epsilon,
-        weightDecay: training.weightDecay, decaysVectors: training.decay == .all,
-        maximumNorm: training.gradientClip),
-      evaluates: training.validateEvery > 0 && configuration.data.hasValidation)
+      optimizer: OptimizerSettings(training), evaluates: configuration.data.hasValidation)
     accumulation = training.gradientAccumulation
     threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
   }
@@ -58,7 +54,7 @@ struct EstimatedJob {
   /// The model's shape, from the configuration or the folder that it names, its vocabulary filled in.
   private static func shape(_ configuration: Configuration) throws -> ModelConfiguration {
     if let folder = configuration.model.from {
-      return try HuggingFaceFolder(opening: URL(fileURLWithPath: folder)).configuration
+      return try ModelFolder(folder).configuration
     }
     guard var shape = configuration.model.shape else {
       throw UsageError("the configuration has no model; write model.preset or its shape")
