@@ -84,16 +84,15 @@ package final class CheckpointReader: TensorSource, Sendable {
     guard !record.name.contains("/"), Disk.exists(path) else {
       throw .tornCheckpoint(path: folder, reason: "\(record.name) is missing")
     }
-    let mapping = try Disk.map(path)
-    defer { Disk.unmap(mapping) }
-    guard mapping.count == record.bytes else {
+    let file = try MappedFile(path: path)
+    guard file.bytes.count == record.bytes else {
       throw .tornCheckpoint(
         path: folder,
-        reason: "\(record.name) has \(mapping.count) bytes, the manifest says \(record.bytes)")
+        reason: "\(record.name) has \(file.bytes.count) bytes, the manifest says \(record.bytes)")
     }
     guard checksum else { return }
     var found = StreamingChecksum()
-    found.update(mapping)
+    file.withBytes { found.update(UnsafeRawBufferPointer($0)) }
     guard found.text == record.checksum else {
       throw .tornCheckpoint(
         path: folder,

@@ -5,33 +5,7 @@ import Foundation
 enum Disk {
   /// The error of the call that just failed.
   static func failure(_ action: String, _ path: String) -> CheckpointError {
-    let code = errno
-    return .system(action: action, path: path, reason: "\(String(cString: strerror(code))) (errno \(code))")
-  }
-
-  /// Maps a regular file for reading.
-  static func map(_ path: String) throws(CheckpointError) -> UnsafeRawBufferPointer {
-    let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw failure("open", path) }
-    defer { Foundation.close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw failure("examine", path) }
-    guard status.st_mode & S_IFMT == S_IFREG else {
-      throw .system(action: "open", path: path, reason: "it is not a regular file")
-    }
-    guard status.st_size > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
-    let size = Int(status.st_size)
-    guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
-      throw failure("map", path)
-    }
-    return UnsafeRawBufferPointer(start: address, count: size)
-  }
-
-  /// Undoes `map`.
-  static func unmap(_ mapping: UnsafeRawBufferPointer) {
-    if let address = mapping.baseAddress {
-      munmap(UnsafeMutableRawPointer(mutating: address), mapping.count)
-    }
+    CheckpointError(FileFault(action, path, code: errno))
   }
 
   /// Creates or empties a file for writing.
@@ -41,19 +15,12 @@ enum Disk {
     return descriptor
   }
 
-  /// Writes all of `bytes`, going on after short writes and interruptions.
+  /// Writes all of `bytes`.
   static func write(
     _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String
   ) throws(CheckpointError) {
-    var rest = bytes
-    while !rest.isEmpty {
-      let written = Foundation.write(descriptor, rest.baseAddress, rest.count)
-      if written < 0 {
-        if errno == EINTR { continue }
-        throw failure("write", path)
-      }
-      rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(written))
-    }
+    let code = writeAll(bytes, to: descriptor)
+    guard code == 0 else { throw CheckpointError(FileFault("write", path, code: code)) }
   }
 
   /// Waits until the file's bytes are on the disk.
@@ -114,9 +81,7 @@ enum Disk {
 
   /// The bytes of a small file.
   static func read(_ path: String) throws(CheckpointError) -> [UInt8] {
-    let mapping = try map(path)
-    defer { unmap(mapping) }
-    return Array(mapping)
+    try MappedFile(path: path).withBytes { Array($0) }
   }
 
   /// Throws if the disk that holds `path`, an existing folder, has less than `needed` bytes for us.
@@ -136,5 +101,20 @@ enum Disk {
     let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError ?? error
     return cause.domain == NSPOSIXErrorDomain
       ? "\(String(cString: strerror(Int32(cause.code)))) (errno \(cause.code))" : error.localizedDescription
+  }
+}
+
+extension CheckpointError {
+  /// The error that says what the operating system refused, with its number.
+  init(_ fault: FileFault) {
+    let number = fault.code == 0 ? "" : " (errno \(fault.code))"
+    self = .system(action: fault.action, path: fault.path, reason: fault.reason + number)
+  }
+}
+
+extension MappedFile {
+  /// Maps a file with our error.
+  convenience init(path: String) throws(CheckpointError) {
+    do { try self.init(mapping: path) } catch { throw CheckpointError(error) }
   }
 }

@@ -115,10 +115,11 @@ package final class HuggingFaceFolder: TensorSource, Sendable {
 extension JSONValue {
   /// The JSON of a file.
   init(readingFile path: String) throws(CheckpointError) {
-    let mapping = try Disk.map(path)
-    defer { Disk.unmap(mapping) }
+    let file = try MappedFile(path: path)
     do {
-      try self.init(parsing: mapping, duplicateKeys: .refused)
+      self = try file.withBytes { bytes throws(JSONFault) in
+        try JSONValue(parsing: UnsafeRawBufferPointer(bytes), duplicateKeys: .refused)
+      }
     } catch {
       throw .malformedJSON(path: path, problem: error.description)
     }

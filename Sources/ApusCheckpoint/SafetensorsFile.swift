@@ -11,24 +11,22 @@ package final class SafetensorsFile: Sendable {
   package let tensors: [String: TensorEntry]
   /// The free texts of the header, such as `format: pt`.
   package let metadata: [String: String]
-  // Safe to share between threads: the mapping is read-only, never changes and lives as long as self.
-  nonisolated(unsafe) private let mapping: UnsafeRawBufferPointer
+  private let file: MappedFile
 
   /// Maps the file at `path` and checks its header against its size.
   package init(path: String) throws(CheckpointError) {
     self.path = path
-    mapping = try Disk.map(path)
+    file = try MappedFile(path: path)
     do {
-      let header = try SafetensorsHeader.parse(mapping)
+      let header = try file.withBytes { bytes throws(SafetensorsFault) in
+        try SafetensorsHeader.parse(UnsafeRawBufferPointer(bytes))
+      }
       tensors = header.tensors
       metadata = header.metadata
     } catch {
-      Disk.unmap(mapping)
       throw .malformedTensorFile(path: path, fault: error)
     }
   }
-
-  deinit { Disk.unmap(mapping) }
 
   /// The entry of a tensor, or an error that names the file.
   package func entry(_ name: String) throws(CheckpointError) -> TensorEntry {
@@ -40,11 +38,11 @@ package final class SafetensorsFile: Sendable {
   package func withBytes<Result>(
     of name: String, _ body: (UnsafeRawBufferPointer) throws(CheckpointError) -> Result
   ) throws(CheckpointError) -> Result {
-    try body(UnsafeRawBufferPointer(rebasing: mapping[try entry(name).byteRange]))
+    let range = try entry(name).byteRange
+    return try file.withBytes { bytes throws(CheckpointError) in
+      try body(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: bytes[range])))
+    }
   }
-
-  /// Lends the whole file's bytes, for a checksum.
-  func withFileBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result { body(mapping) }
 
   /// Reads elements of a tensor, in row-major order, as float32.
   ///
@@ -85,9 +83,11 @@ package final class SafetensorsFile: Sendable {
   private func convertElements(
     of entry: TensorEntry, from first: Int, count: Int, into destination: UnsafeMutablePointer<Float>
   ) {
-    guard count > 0, let base = mapping.baseAddress else { return }
-    let source = base + entry.byteRange.lowerBound + first * entry.type.byteCount
-    let converted = convert(source, as: entry.type, count: count, into: destination)
-    require(converted, "elements of type \(entry.type) were not checked before their conversion")
+    file.withBytes { bytes in
+      guard count > 0, let base = bytes.baseAddress else { return }
+      let source = base + entry.byteRange.lowerBound + first * entry.type.byteCount
+      let converted = convert(source, as: entry.type, count: count, into: destination)
+      require(converted, "elements of type \(entry.type) were not checked before their conversion")
+    }
   }
 }

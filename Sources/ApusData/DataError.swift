@@ -34,6 +34,20 @@ package enum DataError: Error, Equatable, CustomStringConvertible {
   }
 }
 
+extension DataError {
+  /// The error that says what the operating system refused.
+  init(_ fault: FileFault) {
+    self = .file(path: fault.path, problem: "cannot \(fault.action) the file: \(fault.reason)")
+  }
+}
+
+extension MappedFile {
+  /// Maps a file with our error.
+  package convenience init(path: String) throws(DataError) {
+    do { try self.init(mapping: path) } catch { throw DataError(error) }
+  }
+}
+
 extension JSONValue {
   /// Parses a file's bytes, or a part of them that starts at `offset`, with our error. Of a key that stands
   /// twice the last counts.

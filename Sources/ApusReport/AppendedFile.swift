@@ -1,3 +1,4 @@
+import ApusCore
 import Foundation
 
 /// An open file that only grows; closed when its owner goes.
@@ -34,7 +35,7 @@ struct AppendedFile: ~Copyable {
 
   /// Hands the bytes to the operating system before it returns.
   func append(_ bytes: [UInt8]) throws(ReportError) {
-    let code = writeAll(bytes, to: descriptor)
+    let code = bytes.withUnsafeBytes { writeAll($0, to: descriptor) }
     guard code == 0 else { throw .system(action: "write to", path: path, code: code) }
   }
 }

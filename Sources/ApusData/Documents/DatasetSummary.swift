@@ -1,3 +1,4 @@
+import ApusCore
 import Foundation
 
 /// What `dataset.json` says about a prepared dataset.
@@ -40,7 +41,7 @@ package struct DatasetSummary: Codable, Hashable, Sendable {
   /// Reads a `dataset.json`.
   package init(contentsOf url: URL) throws(DataError) {
     let file = try MappedFile(path: url.path)
-    do { self = try JSONDecoder().decode(DatasetSummary.self, from: Data(file.bytes)) } catch {
+    do { self = try JSONDecoder().decode(DatasetSummary.self, from: file.withBytes { Data($0) }) } catch {
       throw .file(path: url.path, problem: "not a dataset.json of Apus; prepare the data again")
     }
     guard format == "apus-dataset-1" else {

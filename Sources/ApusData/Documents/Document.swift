@@ -1,3 +1,5 @@
+import ApusCore
+
 /// One document of a corpus: its UTF-8 bytes, and the file they come from. The bytes live as long as this
 /// object.
 ///

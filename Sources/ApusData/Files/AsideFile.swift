@@ -1,3 +1,4 @@
+import ApusCore
 import Foundation
 
 /// A file that is written under another name beside its place and moved there when complete, so that no
@@ -11,7 +12,7 @@ struct AsideFile: ~Copyable {
     self.path = path
     asidePath = path + ".partial-\(getpid())"
     descriptor = open(asidePath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw MappedFile.failure("cannot write the file", path) }
+    guard descriptor >= 0 else { throw failure("write", errno) }
   }
 
   deinit {
@@ -23,22 +24,17 @@ struct AsideFile: ~Copyable {
 
   /// Writes at the current position.
   func write(_ content: [UInt8]) throws(DataError) {
-    let isWritten = content.withUnsafeBytes { bytes in
-      var offset = 0
-      while offset < bytes.count {
-        let written = Foundation.write(descriptor, bytes.baseAddress! + offset, bytes.count - offset)
-        if written < 0, errno == EINTR { continue }
-        guard written > 0 else { return false }
-        offset += written
-      }
-      return true
-    }
-    guard isWritten else { throw MappedFile.failure("cannot write the file", path) }
+    let code = content.withUnsafeBytes { writeAll($0, to: descriptor) }
+    guard code == 0 else { throw failure("write", code) }
+  }
+
+  private func failure(_ action: String, _ code: Int32) -> DataError {
+    DataError(FileFault(action, path, code: code))
   }
 
   func seek(to offset: Int) throws(DataError) {
     guard lseek(descriptor, off_t(offset), SEEK_SET) == off_t(offset) else {
-      throw MappedFile.failure("cannot write the file", path)
+      throw failure("write", errno)
     }
   }
 
@@ -46,7 +42,7 @@ struct AsideFile: ~Copyable {
   consuming func finish() throws(DataError) {
     let (path, asidePath) = (path, asidePath)
     let ok = fsync(descriptor) == 0 && rename(asidePath, path) == 0
-    guard ok else { throw MappedFile.failure("cannot finish the file", path) }
+    guard ok else { throw DataError(FileFault("finish", path, code: errno)) }
     close(descriptor)
     descriptor = -1
   }

@@ -6,7 +6,9 @@ extension Tokenizer {
   /// and that would change the tokens, are refused with their name.
   package convenience init(contentsOf url: URL) throws(DataError) {
     let file = try MappedFile(path: url.path)
-    let json = try JSONValue(parsing: file.bytes, of: file.path)
+    let json = try file.withBytes { bytes throws(DataError) in
+      try JSONValue(parsing: bytes, of: file.path)
+    }
     let definition: TokenizerDefinition
     do { definition = try TokenizerReading(json).definition() } catch {
       throw .tokenizer(path: file.path, problem: error.description)

@@ -1,3 +1,5 @@
+import ApusCore
+
 /// Shows how a run is getting on: on a terminal one redrawn line with a bar, elsewhere plain lines.
 ///
 /// It writes past any buffer, so a pipe's reader sees each line at once. It never stops a run: when the
@@ -96,7 +98,7 @@ package struct ProgressLine: ~Copyable {
 
   private mutating func write(_ text: String) {
     guard failure == nil else { return }
-    let code = writeAll(Array(text.utf8), to: descriptor)
+    let code = Array(text.utf8).withUnsafeBytes { writeAll($0, to: descriptor) }
     if code != 0 { failure = code }
   }
 }

@@ -54,9 +54,9 @@ enum EvaluateCommand: Command {
         throw UsageError("\(path) is text, but the model has no tokenizer.json: give a token file (.bin)")
       }
       let tokenizer = try Tokenizer(contentsOf: tokenizerFile)
-      let text = try MappedFile(path: path).bytes
-      let tokens = tokenizer.encode(text)
-      bytes = text.count
+      let text = try MappedFile(path: path)
+      let tokens = text.withBytes { tokenizer.encode($0) }
+      bytes = text.bytes.count
       evaluation = try evaluator.run(count: tokens.count) { tokens[$0] }
     }
     guard evaluation.tokens > 0 else {

@@ -7,11 +7,12 @@ import Foundation
 /// meanwhile and taken off.
 ///
 /// - Returns: 0, or the `errno` of the call that failed.
-func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Int32 {
+package func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> Int32 {
   withoutBrokenPipeSignal {
     var written = 0
     while written < bytes.count {
-      let count = bytes[written...].withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+      let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
+      let count = write(descriptor, rest.baseAddress, rest.count)
       if count > 0 {
         written += count
         continue
