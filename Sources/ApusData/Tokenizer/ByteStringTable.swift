@@ -95,7 +95,7 @@ struct ByteStringTable: ~Copyable {
   }
 
   /// Calls the body with every key's bytes and value, in no particular order.
-  func forEach(_ body: (UnsafeBufferPointer<UInt8>, UInt64) -> Void) {
+  func forEachEntry(_ body: (UnsafeBufferPointer<UInt8>, UInt64) -> Void) {
     for index in 0...mask where slots[index].hash != 0 {
       let slot = slots[index]
       body(UnsafeBufferPointer(start: keys + Int(slot.offset), count: Int(slot.count)), slot.value)

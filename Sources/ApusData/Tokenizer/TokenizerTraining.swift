@@ -63,7 +63,7 @@ package struct TokenizerTraining: ~Copyable {
         "special tokens must be different and not empty; got \(specialTokens.joined(separator: ", "))")
     }
     var learning = MergeLearning()
-    counts.forEach { bytes, count in learning.addWord(bytes, count: Int(count)) }
+    counts.forEachEntry { bytes, count in learning.addWord(bytes, count: Int(count)) }
     learning.learn(vocabularySize: vocabularySize - specialTokens.count)
     var definition = TokenizerDefinition(
       vocabulary: learning.tokens.map { ByteAlphabet.entry(of: $0) }, merges: learning.merges)
