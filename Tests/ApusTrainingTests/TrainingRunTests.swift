@@ -126,7 +126,7 @@ import Testing
   }
 
   @Test func tooLittleTextIsOneLine() throws {
-    let scratch = try Scratch(text: "too short")
+    let scratch = try Scratch(text: "too short\nfor one sequence\n")
     #expect {
       _ = try scratch.run(try scratch.configuration())
     } throws: { error in
