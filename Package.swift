@@ -23,7 +23,9 @@ let package = Package(
     .target(name: "ApusProgram", dependencies: ["ApusCore"]),
     .target(name: "ApusModels", dependencies: ["ApusCore", "ApusProgram"]),
     .target(name: "ApusForesight", dependencies: ["ApusCore", "ApusProgram", "ApusModels"]),
-    .target(name: "ApusRuntime", dependencies: ["ApusCore", "ApusProgram", "ApusReference", "CApusKernels", "CApusMatrix"]),
+    .target(
+      name: "ApusRuntime",
+      dependencies: ["ApusCore", "ApusProgram", "ApusReference", "CApusKernels", "CApusMatrix"]),
 
     // What surrounds a step.
     .target(name: "ApusConfiguration", dependencies: ["ApusCore", "ApusModels", "CYAML"]),
@@ -42,7 +44,8 @@ let package = Package(
     .executableTarget(
       name: "apus-cli",
       dependencies: [
-        "ApusCore", "ApusProgram", "ApusModels", "ApusForesight", "ApusRuntime", "ApusConfiguration", "ApusData",
+        "ApusCore", "ApusProgram", "ApusModels", "ApusForesight", "ApusRuntime", "ApusConfiguration",
+        "ApusData",
         "ApusCheckpoint", "ApusReport", "ApusTraining",
       ]),
 
@@ -59,7 +62,8 @@ let package = Package(
     .testTarget(
       name: "ApusTrainingTests",
       dependencies: [
-        "ApusProgram", "ApusModels", "ApusRuntime", "ApusConfiguration", "ApusCheckpoint", "ApusReport", "ApusTraining",
+        "ApusProgram", "ApusModels", "ApusRuntime", "ApusConfiguration", "ApusCheckpoint", "ApusReport",
+        "ApusTraining",
         "Apus",
       ],
       exclude: ["Fixtures"]),

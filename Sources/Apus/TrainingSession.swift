@@ -85,7 +85,8 @@ public final class TrainingSession {
     let program = StepProgram.training(
       declaration,
       TrainingProgramSettings(
-        microBatchSize: settings.microBatchSize, sequenceLength: settings.sequenceLength, optimizer: optimizer))
+        microBatchSize: settings.microBatchSize, sequenceLength: settings.sequenceLength, optimizer: optimizer
+      ))
     let executor = try Executor(
       program, threads: settings.threads > 0 ? settings.threads : ArithmeticLibrary.defaultThreads)
     executor.initializeParameters(seed: settings.seed)
@@ -98,7 +99,8 @@ public final class TrainingSession {
     let perMicrobatch = program.segment(.forward)!.cost.flops + program.segment(.backward)!.cost.flops
     plan = Plan(
       parameterCount: program.parameterCount, persistentBytes: executor.plan.persistentBytes,
-      transientBytes: executor.plan.transientBytes, flopsPerStep: perMicrobatch * settings.gradientAccumulation)
+      transientBytes: executor.plan.transientBytes,
+      flopsPerStep: perMicrobatch * settings.gradientAccumulation)
   }
 
   /// Runs the next step on windows drawn from the tokens.

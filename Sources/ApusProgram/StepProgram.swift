@@ -49,7 +49,9 @@ public struct StepProgram: Sendable {
   }
 
   /// A program without segments.
-  package init(units: [ParameterUnit], tokens: Tensor, targets: Tensor?, control: Tensor, tables: [TableTensor]) {
+  package init(
+    units: [ParameterUnit], tokens: Tensor, targets: Tensor?, control: Tensor, tables: [TableTensor]
+  ) {
     storages = []
     groups = []
     self.units = units

@@ -5,7 +5,8 @@ import Foundation
 package enum Main {
   /// Every command; one file each in `Commands`.
   package static let commands = CommandTable(
-    program: "apus", summary: "Train large language models.", entries: [
+    program: "apus", summary: "Train large language models.",
+    entries: [
       .command(TrainCommand.self),
       .command(GenerateCommand.self),
       .command(EvaluateCommand.self),

@@ -1,6 +1,5 @@
-import Testing
-
 import ApusCheckpoint
+import Testing
 
 @Suite struct BoxTests {
   @Test func runsVisitTheSharedElementsOnce() {

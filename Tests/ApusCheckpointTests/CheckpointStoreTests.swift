@@ -1,8 +1,7 @@
+import ApusCheckpoint
 import ApusCore
 import Foundation
 import Testing
-
-import ApusCheckpoint
 
 /// What a trainer would save beside its tensors.
 struct TrainerState: Codable, Equatable {

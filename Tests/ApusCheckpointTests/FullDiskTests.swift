@@ -1,8 +1,7 @@
+import ApusCheckpoint
 import ApusCore
 import Foundation
 import Testing
-
-import ApusCheckpoint
 
 /// A small file system in memory, which only the superuser can mount.
 final class SmallDisk {

@@ -1,8 +1,7 @@
+import ApusCheckpoint
 import ApusModels
 import Foundation
 import Testing
-
-import ApusCheckpoint
 
 @Suite struct HuggingFaceFolderTests {
   static let fixtures = [

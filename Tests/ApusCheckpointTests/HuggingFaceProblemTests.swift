@@ -1,8 +1,7 @@
+import ApusCheckpoint
 import ApusModels
 import Foundation
 import Testing
-
-import ApusCheckpoint
 
 /// Folders that are wrong in one way each, made from a sound one.
 @Suite struct HuggingFaceProblemTests {

@@ -1,7 +1,6 @@
+import ApusCheckpoint
 import Foundation
 import Testing
-
-import ApusCheckpoint
 
 @Suite struct SafetensorsWriterTests {
   private let tensors = [

@@ -1,6 +1,5 @@
-import Foundation
-
 import ApusCheckpoint
+import Foundation
 
 /// A folder of its own for one test, removed when the last reference goes.
 final class Scratch {

@@ -3,7 +3,8 @@ import Foundation
 import Testing
 
 @Suite struct MappedFileTests {
-  private let folder = FileManager.default.temporaryDirectory.appending(path: "apus-core-\(UUID().uuidString)")
+  private let folder = FileManager.default.temporaryDirectory.appending(
+    path: "apus-core-\(UUID().uuidString)")
 
   private func withFile(_ contents: String, _ body: (String) throws -> Void) throws {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -1,7 +1,6 @@
+import ApusData
 import Foundation
 import Testing
-
-import ApusData
 
 @Suite("Documents and datasets")
 struct CorpusTests {

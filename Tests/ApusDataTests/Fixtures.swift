@@ -1,7 +1,6 @@
+import ApusData
 import Foundation
 import Testing
-
-import ApusData
 
 /// The files that `Fixtures/make_tokenizers.py` made with the `tokenizers` library.
 enum Fixtures {

@@ -1,7 +1,6 @@
+import ApusData
 import Foundation
 import Testing
-
-import ApusData
 
 @Suite("Sampling")
 struct SamplerTests {

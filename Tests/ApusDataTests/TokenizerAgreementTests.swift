@@ -1,7 +1,6 @@
+import ApusData
 import Foundation
 import Testing
-
-import ApusData
 
 @Suite("Tokenizers agree with the tokenizers library")
 struct TokenizerAgreementTests {

@@ -1,7 +1,6 @@
+import ApusData
 import Foundation
 import Testing
-
-import ApusData
 
 @Suite("Tokenizers that Apus does not follow are refused")
 struct TokenizerRefusalTests {

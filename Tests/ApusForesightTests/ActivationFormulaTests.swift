@@ -1,7 +1,6 @@
 import ApusCore
-import Testing
-
 import ApusForesight
+import Testing
 
 @Suite struct ActivationFormulaTests {
   /// A bar of the domain reference's table 4.2: GiB of 4 N and of activations by policy.

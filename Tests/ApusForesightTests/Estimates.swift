@@ -1,7 +1,6 @@
+import ApusForesight
 import ApusModels
 import ApusProgram
-
-import ApusForesight
 
 /// Estimates that the tests look at.
 enum Estimates {

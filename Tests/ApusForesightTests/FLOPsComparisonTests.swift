@@ -1,8 +1,7 @@
+import ApusForesight
 import ApusModels
 import ApusProgram
 import Testing
-
-import ApusForesight
 
 @Suite struct FLOPsComparisonTests {
   /// GPT-2 124M at 1,024 tokens, by hand: the products with matrices, 6 a weight, and attention, 14 w a pair.

@@ -1,6 +1,5 @@
-import Testing
-
 import ApusForesight
+import Testing
 
 @Suite struct GlobalBatchTests {
   /// Domain reference S5: 1024 sequences of 4096 tokens.

@@ -1,9 +1,8 @@
 import ApusCore
+import ApusForesight
 import ApusModels
 import ApusProgram
 import Testing
-
-import ApusForesight
 
 @Suite struct MemoryEstimateTests {
   /// S6: the roles, the alignment and the packing are all there is.

@@ -1,10 +1,9 @@
 import ApusCore
+import ApusForesight
 import ApusModels
 import ApusProgram
 import Foundation
 import Testing
-
-import ApusForesight
 
 @Suite struct MemoryFitTests {
   private func fit(_ estimate: MemoryEstimate, _ available: ByteCount) -> MemoryFit {

@@ -1,7 +1,6 @@
 import ApusCore
-import Testing
-
 import ApusForesight
+import Testing
 
 @Suite struct MemoryMilestonesTests {
   private func mebibytes(_ count: Int) -> ByteCount { ByteCount(count << 20) }

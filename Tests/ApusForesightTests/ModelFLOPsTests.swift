@@ -1,7 +1,6 @@
+import ApusForesight
 import ApusModels
 import Testing
-
-import ApusForesight
 
 @Suite struct ModelFLOPsTests {
   /// GPT-2 at 1024 tokens: 6 (124,439,808 - 786,432) and 6 or 12 times 12 · 768 · 1024.

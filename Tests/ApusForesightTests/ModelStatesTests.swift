@@ -1,8 +1,7 @@
 import ApusCore
+import ApusForesight
 import ApusModels
 import Testing
-
-import ApusForesight
 
 @Suite struct ModelStatesTests {
   /// Domain reference S10 and S11: 16, 16 and 20 bytes a parameter.

@@ -1,7 +1,6 @@
+import ApusForesight
 import ApusModels
 import Testing
-
-import ApusForesight
 
 @Suite struct ParameterCountTests {
   /// Domain reference S9, the GPT-3 shape.

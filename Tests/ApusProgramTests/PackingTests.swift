@@ -1,6 +1,5 @@
-import Testing
-
 import ApusProgram
+import Testing
 
 @Suite struct PackingTests {
   private func blocks(_ count: Int, seed: UInt64) -> [Block] {

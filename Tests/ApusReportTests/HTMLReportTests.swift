@@ -1,7 +1,6 @@
+import ApusReport
 import Foundation
 import Testing
-
-import ApusReport
 
 @Suite struct HTMLReportTests {
   let hostile = "</script><script>alert('x')</script> & \"q\" <b>"

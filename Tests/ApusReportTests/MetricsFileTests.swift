@@ -1,7 +1,6 @@
+import ApusReport
 import Foundation
 import Testing
-
-import ApusReport
 
 @Suite struct MetricsFileTests {
   let folder: TemporaryFolder

@@ -1,7 +1,6 @@
+import ApusReport
 import Foundation
 import Testing
-
-import ApusReport
 
 @Suite struct ProgressLineTests {
   private func withoutCodes(_ text: String) -> String {

@@ -1,6 +1,5 @@
-import Foundation
-
 import ApusReport
+import Foundation
 
 /// A record with a different number in every place.
 func sampleRecord(step: Int, validated: Bool = false) -> StepRecord {

@@ -1,7 +1,6 @@
+import ApusReport
 import Foundation
 import Testing
-
-import ApusReport
 
 @Suite struct TensorBoardTests {
   /// Source: RFC 3720, appendix B.4, and the check value of the CRC catalogues.

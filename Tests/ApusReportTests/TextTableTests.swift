@@ -1,6 +1,5 @@
-import Testing
-
 import ApusReport
+import Testing
 
 @Test func tableAlignsTextLeftAndNumbersRight() {
   var table = TextTable([.text("layout"), .number("tokens/s"), .number("memory"), .text("why")])

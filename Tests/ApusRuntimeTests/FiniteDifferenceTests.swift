@@ -53,7 +53,9 @@ import Testing
     let whole = Interpreter<Double>(
       .training(model, TrainingProgramSettings(microBatchSize: 4, sequenceLength: 7)))
     whole.prepare(tokenWeight: 1.0 / 22)
-    let parts = (0..<2).map { SmallModels.tokens(split.program, vocabulary: model.vocabularySize, microbatch: $0) }
+    let parts = (0..<2).map {
+      SmallModels.tokens(split.program, vocabulary: model.vocabularySize, microbatch: $0)
+    }
     whole.ints(whole.program.tokens).update(from: parts.flatMap(\.ids), count: 28)
     whole.ints(whole.program.targets!).update(from: parts.flatMap(\.targets), count: 28)
     whole.run(.forward)

@@ -8,7 +8,8 @@ enum SmallModels {
     family: .gpt2, vocabularySize: 13, maximumSequenceLength: 9, layerCount: 2, hiddenSize: 8, headCount: 2,
     intermediateSize: 20)
   static let llama = ModelConfiguration(
-    family: .llama, vocabularySize: 17, maximumSequenceLength: 12, layerCount: 2, hiddenSize: 12, headCount: 4,
+    family: .llama, vocabularySize: 17, maximumSequenceLength: 12, layerCount: 2, hiddenSize: 12,
+    headCount: 4,
     keyValueHeadCount: 2, headSize: 6, intermediateSize: 10, tiedEmbeddings: false,
     ropeScaling: .init(
       factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaximumPosition: 16))
@@ -44,7 +45,9 @@ enum SmallModels {
   }
 
   /// Token ids of a micro-batch; some targets are absent.
-  static func tokens(_ program: StepProgram, vocabulary: Int, microbatch: Int) -> (ids: [Int32], targets: [Int32]) {
+  static func tokens(_ program: StepProgram, vocabulary: Int, microbatch: Int) -> (
+    ids: [Int32], targets: [Int32]
+  ) {
     let count = program.tokens.count
     let ids = (0...count).map { Int32((($0 * 7 + microbatch * 5 + $0 * $0) % vocabulary)) }
     let targets = (0..<count).map { $0 % 5 == 3 ? Int32(-1) : ids[$0 + 1] }
@@ -93,7 +96,9 @@ extension Executor {
       }
     }
     for unit in program.units {
-      for tensor in [unit.firstMoment, unit.secondMoment].compactMap({ $0 }) { floats(tensor).update(repeating: 0) }
+      for tensor in [unit.firstMoment, unit.secondMoment].compactMap({ $0 }) {
+        floats(tensor).update(repeating: 0)
+      }
     }
     set(.learningRate, 0.01)
     set(.correction1, 0.1)

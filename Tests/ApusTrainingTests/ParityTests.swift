@@ -53,7 +53,8 @@ import Testing
   }
 
   static func folder(_ model: String) -> URL {
-    URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures/parity/\(model)")
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+      "Fixtures/parity/\(model)")
   }
 
   static func read<Value: Decodable>(_ type: Value.Type, _ model: String, _ file: String) throws -> Value {
@@ -92,7 +93,8 @@ import Testing
   }
 
   private func compareGradients(_ executor: Executor, _ model: String) throws {
-    let file = try SafetensorsFile(path: Self.folder(model).appendingPathComponent("gradients.safetensors").path)
+    let file = try SafetensorsFile(
+      path: Self.folder(model).appendingPathComponent("gradients.safetensors").path)
     for unit in executor.program.units {
       for parameter in unit.parameters {
         for part in parameter.parts {
@@ -121,7 +123,9 @@ import Testing
     ) { try WeightExchange($0).read(from: weights) }
     let result = try evaluator.run(count: heldOut.tokens.count) { heldOut.tokens[$0] }
     #expect(result.tokens == heldOut.losses.count)
-    for (loss, expected) in zip(result.losses, heldOut.losses) { #expect(abs(Double(loss) - expected) < 2e-5) }
+    for (loss, expected) in zip(result.losses, heldOut.losses) {
+      #expect(abs(Double(loss) - expected) < 2e-5)
+    }
     #expect(abs(result.meanLoss - heldOut.mean_loss) < 1e-5)
   }
 

@@ -19,8 +19,10 @@ import Testing
 
     deinit { try? FileManager.default.removeItem(at: url) }
 
-    static let text = (0..<400).map { "line \($0): the \(["swift", "wing", "air"][$0 % 3]) is \($0 * $0 % 97)\n" }
-      .joined()
+    static let text = (0..<400).map {
+      "line \($0): the \(["swift", "wing", "air"][$0 % 3]) is \($0 * $0 % 97)\n"
+    }
+    .joined()
 
     func path(_ name: String) -> String { url.appendingPathComponent(name).path }
 
@@ -37,7 +39,8 @@ import Testing
       return try Configuration.parse(yaml: yaml, name: "test.yaml", overrides: overrides)
     }
 
-    func run(_ configuration: Configuration, _ start: RunFolder.Start = .fresh) throws -> TrainingRun.Summary {
+    func run(_ configuration: Configuration, _ start: RunFolder.Start = .fresh) throws -> TrainingRun.Summary
+    {
       let null = open("/dev/null", O_WRONLY)
       defer { close(null) }
       return try TrainingRun(configuration, start: start, command: ["apus", "test"], descriptor: null).run()
@@ -94,7 +97,8 @@ import Testing
     #expect(try scratch.run(again).loss == summary.loss)
     // S3: the phases make up the step.
     for record in metrics {
-      let phases = record.forwardSeconds + record.backwardSeconds + record.optimizerSeconds + record.dataWaitSeconds
+      let phases =
+        record.forwardSeconds + record.backwardSeconds + record.optimizerSeconds + record.dataWaitSeconds
       #expect(phases <= record.stepSeconds && phases > 0.5 * record.stepSeconds)
     }
   }
@@ -155,7 +159,8 @@ import Testing
       output: {folder: "\(scratch.path("run"))"}
       """
     let configuration = try Configuration.parse(
-      yaml: yaml.replacingOccurrences(of: "learning_rate: 0.0", with: "learning_rate: 1e-30"), name: "test.yaml")
+      yaml: yaml.replacingOccurrences(of: "learning_rate: 0.0", with: "learning_rate: 1e-30"),
+      name: "test.yaml")
     _ = try scratch.run(configuration)
     let source = try HuggingFaceFolder(opening: URL(fileURLWithPath: parity))
     for (name, values) in try content(scratch, "run", step: 1) where !name.hasPrefix("optimizer.") {

@@ -37,7 +37,9 @@ extension JSONParser {
   }
 
   private func text(_ utf8: some Sequence<UInt8>) throws(JSONFault) -> String {
-    guard let text = String(validating: utf8, as: UTF8.self) else { throw fault("a string that is not UTF-8") }
+    guard let text = String(validating: utf8, as: UTF8.self) else {
+      throw fault("a string that is not UTF-8")
+    }
     return text
   }
 

@@ -71,7 +71,8 @@ package final class TokenFile: Sendable {
   }
 
   private var tokens: UnsafeRawPointer {
-    UnsafeRawPointer(file.bytes.baseAddress!) + TokenFileFormat.headerByteCount + first * format.tokenByteCount
+    UnsafeRawPointer(file.bytes.baseAddress!) + TokenFileFormat.headerByteCount + first
+      * format.tokenByteCount
   }
 
   /// The token at a position.

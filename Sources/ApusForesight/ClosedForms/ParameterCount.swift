@@ -23,7 +23,9 @@ package struct ParameterCount: Hashable, Sendable {
     // Columns of the query, key and value product; rows of the output projection.
     let columns = (model.headCount + 2 * model.keyValueHeadCount) * model.headSize
     let rows = model.headCount * model.headSize
-    let layerAttention, layerFeedForward, norm: Int
+    let layerAttention: Int
+    let layerFeedForward: Int
+    let norm: Int
     switch model.family {
     case .gpt2:
       layerAttention = (h + 1) * columns + rows * h + h

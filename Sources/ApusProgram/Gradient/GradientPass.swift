@@ -108,7 +108,8 @@ package struct GradientPass {
   // MARK: Sharing
 
   private mutating func newGradient(of input: Tensor) -> Tensor {
-    recorder.tensor("gradient of \(recorder.storages[input.storage].name)", .activation, Signature(like: input))
+    recorder.tensor(
+      "gradient of \(recorder.storages[input.storage].name)", .activation, Signature(like: input))
   }
 
   private mutating func hold(_ gradient: Tensor, for input: Tensor) {

@@ -55,7 +55,9 @@ extension StepRecorder {
           weightDecay: settings.weightDecay,
           ranges: Self.ranges(of: unit, decaysVectors: settings.decaysVectors)),
         [gradients, coefficient, control],
-        to: [Destination(unit.weights, .accumulate), Destination(m, .accumulate), Destination(v, .accumulate)])
+        to: [
+          Destination(unit.weights, .accumulate), Destination(m, .accumulate), Destination(v, .accumulate),
+        ])
     }
   }
 

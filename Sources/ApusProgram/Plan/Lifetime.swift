@@ -42,7 +42,8 @@ struct GroupLifetimes {
       for (position, output) in instruction.outputs.enumerated() {
         let storage = output.tensor.storage
         guard let lifetime = lifetimes[storage], lifetime.first == index else { continue }
-        let host = output.mode == .overwrite
+        let host =
+          output.mode == .overwrite
           ? Self.host(of: position, in: instruction, at: index, blocks, blockOf, storages) : nil
         if let host {
           blocks[host].storages.append(storage)

@@ -13,7 +13,8 @@ struct Binder {
   let plan: MemoryPlan
   let products: ProductCache
 
-  func bind(_ instruction: Instruction, workspace: UnsafeMutableRawPointer?) throws(RuntimeFailure) -> Kernel {
+  func bind(_ instruction: Instruction, workspace: UnsafeMutableRawPointer?) throws(RuntimeFailure) -> Kernel
+  {
     let inputs = instruction.inputs
     let outputs = instruction.outputs
     switch instruction.op {
@@ -202,7 +203,9 @@ struct Binder {
     return address(tensor).assumingMemoryBound(to: Int32.self)
   }
 
-  func shape(_ tensor: Tensor) -> (rows: Int64, columns: Int64) { (Int64(tensor.rows), Int64(tensor.columns)) }
+  func shape(_ tensor: Tensor) -> (rows: Int64, columns: Int64) {
+    (Int64(tensor.rows), Int64(tensor.columns))
+  }
 
   func product(_ shape: ProductShape, _ label: String) throws(RuntimeFailure) -> OpaquePointer {
     do { return try products.product(shape) } catch {

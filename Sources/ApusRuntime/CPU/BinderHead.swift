@@ -27,7 +27,8 @@ extension Binder {
     for range in chunks.ranges {
       bound.append(
         Chunk(
-          rows: Int64(range.count), x: floats(instruction.inputs[0]) + range.first * instruction.inputs[0].columns,
+          rows: Int64(range.count),
+          x: floats(instruction.inputs[0]) + range.first * instruction.inputs[0].columns,
           targets: ints(instruction.inputs[2]) + range.first,
           losses: isTraining ? chunkLosses : floats(instruction.outputs[0]) + range.first,
           logits: try product(ProductShape.head(rows: range.count, instruction).logits, instruction.label)))

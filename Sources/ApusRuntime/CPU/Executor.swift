@@ -80,7 +80,8 @@ package final class Executor {
       }
       var from = 0
       for slot in allowed.sorted(by: { $0.lowerBound < $1.lowerBound }) + [mapped..<mapped] {
-        if from < slot.lowerBound, memcmp(before + from, arena.arena.base + from, slot.lowerBound - from) != 0 {
+        if from < slot.lowerBound, memcmp(before + from, arena.arena.base + from, slot.lowerBound - from) != 0
+        {
           throw SlotViolation(
             instruction: "\(instruction.label) \(instruction.op.name)", byteRange: from..<slot.lowerBound)
         }
@@ -148,7 +149,8 @@ package final class Executor {
     guard plan.totalBytes > available else { return }
     let largest = program.storages.sorted { $0.byteCount > $1.byteCount }.prefix(3)
     let fixed = plan.persistentBytes
-    let remedy = fixed > available
+    let remedy =
+      fixed > available
       ? "weights, gradients and optimizer states alone take \(ByteCount(fixed)): use a smaller model or more memory"
       : "use a smaller micro-batch or a shorter sequence (activations and workspace take "
         + "\(ByteCount(plan.transientBytes)))"

@@ -94,7 +94,8 @@ package final class ProductCache {
       has_bias: shape.hasBias ? 1 : 0)
     var message = [CChar](repeating: 0, count: 256)
     guard let product = apus_product_create(&description, &message, Int64(message.count)) else {
-      throw ProductRefusal(reason: String(decoding: message.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))
+      throw ProductRefusal(
+        reason: String(decoding: message.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))
     }
     products[shape] = product
     return product

@@ -31,7 +31,8 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
         for position in 0..<table.tensor.rows {
           for (index, frequency) in frequencies.enumerated() {
             let angle = Double(position) * frequency
-            scalars(table.tensor)[position * frequencies.count + index] = Scalar(sine ? sin(angle) : cos(angle))
+            scalars(table.tensor)[position * frequencies.count + index] = Scalar(
+              sine ? sin(angle) : cos(angle))
           }
         }
       }
@@ -49,7 +50,9 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
   }
 
   /// The integers of a tensor.
-  package func ints(_ tensor: Tensor) -> UnsafeMutablePointer<Int32> { integers[tensor.storage]! + tensor.offset }
+  package func ints(_ tensor: Tensor) -> UnsafeMutablePointer<Int32> {
+    integers[tensor.storage]! + tensor.offset
+  }
 
   package func run(_ kind: Segment.Kind, microbatch: Int = 0) {
     for instruction in program.segment(kind)?.instructions ?? [] { run(instruction, microbatch) }
@@ -154,7 +157,8 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     let logits = UnsafeMutablePointer<Scalar>.allocate(capacity: x.rows * w.rows)
     defer { logits.deallocate() }
     R.product(
-      x.rows, w.rows, x.columns, scalars(x), x.columns, false, scalars(w), w.columns, true, logits, w.rows, false)
+      x.rows, w.rows, x.columns, scalars(x), x.columns, false, scalars(w), w.columns, true, logits, w.rows,
+      false)
     guard call.outputs.count > 1 else {
       return R.crossEntropyForward(losses, logits, targets, x.rows, w.rows)
     }

@@ -55,7 +55,8 @@ package struct TrainingBenchmark {
     executor = try Executor(.training(model, settings), threads: threads)
     source = MadeUpTokens(vocabularySize: model.vocabularySize, sequenceLength: sequenceLength)
     loop = StepLoop(
-      executor, microbatches: accumulation, samplesPerMicrobatch: microBatchSize, optimizer: settings.optimizer)
+      executor, microbatches: accumulation, samplesPerMicrobatch: microBatchSize,
+      optimizer: settings.optimizer)
     executor.poison()
     executor.initializeParameters(seed: 1)
     for step in 1...2 { _ = try loop.run(step: step, learningRate: 1e-4, source) }
@@ -66,7 +67,9 @@ package struct TrainingBenchmark {
   package func run(steps: Int) throws -> Result {
     var outcomes: [StepOutcome] = []
     for step in 3..<3 + steps { outcomes.append(try loop.run(step: step, learningRate: 1e-4, source)) }
-    func median(_ value: (StepOutcome) -> Double) -> Double { outcomes.map(value).sorted()[outcomes.count / 2] }
+    func median(_ value: (StepOutcome) -> Double) -> Double {
+      outcomes.map(value).sorted()[outcomes.count / 2]
+    }
     let seconds = median(\.seconds)
     let tokensPerSecond = Double(outcomes[0].tokens) / seconds
     let flops = ModelFLOPs(model, sequenceLength: sequenceLength).perToken(.causal) * tokensPerSecond
@@ -96,7 +99,8 @@ package struct TrainingBenchmark {
     return times.values.sorted { $0.seconds > $1.seconds }.map {
       OperationTime(
         operation: $0.name, segment: $0.segment, seconds: $0.seconds,
-        flopsPerSecond: Double($0.cost.flops) / $0.seconds, bytesPerSecond: Double($0.cost.bytes) / $0.seconds)
+        flopsPerSecond: Double($0.cost.flops) / $0.seconds, bytesPerSecond: Double($0.cost.bytes) / $0.seconds
+      )
     }
   }
 }

@@ -36,7 +36,8 @@ package struct Validation {
         let file = tokens.files[window.file]
         for (index, position) in window.range.enumerated() {
           inputs[row * sequenceLength + index] = try file.token(position, vocabularySize: vocabularySize)
-          expected[row * sequenceLength + index] = try file.token(position + 1, vocabularySize: vocabularySize)
+          expected[row * sequenceLength + index] = try file.token(
+            position + 1, vocabularySize: vocabularySize)
         }
         count += window.range.count
       }

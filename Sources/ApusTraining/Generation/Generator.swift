@@ -18,7 +18,8 @@ package final class Generator {
     self.capacity = min(capacity, configuration.maximumSequenceLength)
     self.prefillLength = min(prefillLength, self.capacity)
     executor = try Executor(
-      .generation(configuration, capacity: self.capacity, prefillLength: self.prefillLength), threads: threads)
+      .generation(configuration, capacity: self.capacity, prefillLength: self.prefillLength), threads: threads
+    )
   }
 
   /// Room for tokens left in the cache.

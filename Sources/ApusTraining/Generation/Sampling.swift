@@ -44,7 +44,11 @@ package struct TokenChooser {
       if sampling.topP < 1 {
         let enough = sampling.topP * candidates.reduce(0) { $0 + $1.weight }
         var sum = 0.0
-        let end = candidates.firstIndex { sum += $0.weight; return sum >= enough } ?? candidates.count - 1
+        let end =
+          candidates.firstIndex {
+            sum += $0.weight
+            return sum >= enough
+          } ?? candidates.count - 1
         candidates = Array(candidates.prefix(end + 1))
       }
     }

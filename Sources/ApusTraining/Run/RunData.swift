@@ -29,7 +29,8 @@ package struct RunData {
     let held = try section.validation.map { try RunSource($0) }
     let needsTokenizer = (sources + held).contains { $0.corpus != nil }
     let tokenizer = try Self.tokenizer(
-      section, sources, needsOne: needsTokenizer, folder: folder, folderTokenizer: folderTokenizer, threads, note)
+      section, sources, needsOne: needsTokenizer, folder: folder, folderTokenizer: folderTokenizer, threads,
+      note)
     let fraction = held.isEmpty ? section.validationFraction : 0
     var (files, weights, validationFiles): ([TokenFile], [Double], [TokenFile]) = ([], [], [])
     var validationBytes: Int? = 0
@@ -53,12 +54,14 @@ package struct RunData {
     self.tokenizer = tokenizer
     guard let vocabulary = modelVocabulary ?? tokenizer?.vocabularySize else {
       throw TrainingError.data(
-        "model.vocabulary_size: token files do not say how large their vocabulary is; give it or data.tokenizer")
+        "model.vocabulary_size: token files do not say how large their vocabulary is; give it or data.tokenizer"
+      )
     }
     vocabularySize = vocabulary
     trainingFiles = files
     self.weights = weights
-    validation = validationFiles.isEmpty ? nil : ValidationTokens(files: validationFiles, bytes: validationBytes)
+    validation =
+      validationFiles.isEmpty ? nil : ValidationTokens(files: validationFiles, bytes: validationBytes)
     let validationText = validation.map { ", \($0.count.grouped) for validation" } ?? ""
     note("data: \(trainingTokens.grouped) tokens for training\(validationText)")
   }
@@ -85,7 +88,8 @@ package struct RunData {
       tokenizer = try training.finish(
         vocabularySize: section.tokenizerVocabularySize, specialTokens: ["<|endoftext|>"])
       note(
-        "tokenizer: \(tokenizer.vocabularySize.grouped) tokens learned in \(watch.seconds.formatted(decimals: 2)) s")
+        "tokenizer: \(tokenizer.vocabularySize.grouped) tokens learned in \(watch.seconds.formatted(decimals: 2)) s"
+      )
     } else {
       return nil
     }

@@ -41,7 +41,8 @@ package struct RunFolder: Sendable {
     case .fresh where holdsRun:
       throw .runFolder(
         path: url.path,
-        problem: "already holds a run; continue it with --resume, delete it with --overwrite, or give another "
+        problem:
+          "already holds a run; continue it with --resume, delete it with --overwrite, or give another "
           + "output.folder")
     case .resume where !holdsRun:
       throw .runFolder(path: url.path, problem: "holds no run to resume; start one without --resume")
@@ -50,7 +51,8 @@ package struct RunFolder: Sendable {
         configuration, facts, tokenizer, data, metrics, checkpoints, tensorBoard, report, sample,
       ] where manager.fileExists(atPath: item.path) {
         do { try manager.removeItem(at: item) } catch {
-          throw .writing(path: item.path, reason: "the old run cannot be removed (\(error.localizedDescription))")
+          throw .writing(
+            path: item.path, reason: "the old run cannot be removed (\(error.localizedDescription))")
         }
       }
     default: break
@@ -63,7 +65,8 @@ package struct RunFolder: Sendable {
   /// Writes a small text file whole or not at all.
   package func write(_ text: String, to file: URL) throws(TrainingError) {
     do { try Data(text.utf8).write(to: file, options: .atomic) } catch {
-      throw .writing(path: file.path, reason: "check free space and permissions (\(error.localizedDescription))")
+      throw .writing(
+        path: file.path, reason: "check free space and permissions (\(error.localizedDescription))")
     }
   }
 }

@@ -51,10 +51,12 @@ enum RunPage {
         }
         for (role, count) in alive { bytes[role.title] = count }
         let (kind, instruction) = instructions[index]
-        points.append(.init(label: "\(kind): \(instruction.label) \(instruction.op.name)", bytesByRole: bytes))
+        points.append(
+          .init(label: "\(kind): \(instruction.label) \(instruction.op.name)", bytesByRole: bytes))
       }
     }
-    return RunReport.Memory(roles: roles, overStep: points, capacityBytes: Int(ProcessInfo.processInfo.physicalMemory))
+    return RunReport.Memory(
+      roles: roles, overStep: points, capacityBytes: Int(ProcessInfo.processInfo.physicalMemory))
   }
 }
 

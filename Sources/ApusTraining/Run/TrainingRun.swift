@@ -42,7 +42,8 @@ package struct TrainingRun: ~Copyable {
     _ configuration: Configuration, start: RunFolder.Start, command: [String], descriptor: Int32 = 1
   ) throws {
     var progress = ProgressLine(
-      descriptor: descriptor, stepCount: configuration.training.steps, logEvery: configuration.output.logEvery)
+      descriptor: descriptor, stepCount: configuration.training.steps, logEvery: configuration.output.logEvery
+    )
     let setup = try TrainingSetup(configuration, start) { progress.note($0) }
     let peak = try MachineMeasurement.measure(
       threads: setup.threads, sizes: [1024, 2048], repeats: 3, measuresMemory: false
@@ -61,7 +62,8 @@ package struct TrainingRun: ~Copyable {
       try folder.write(String(decoding: try encoder.encode(facts), as: UTF8.self) + "\n", to: folder.facts)
     }
     let metrics = try MetricsFile(path: folder.metrics.path, resumingAfter: resumed)
-    let events = configuration.output.tensorboard
+    let events =
+      configuration.output.tensorboard
       ? try TensorBoardWriter(folder: folder.tensorBoard.path, resumingAfter: resumed) : nil
 
     self.setup = setup
@@ -122,13 +124,15 @@ package struct TrainingRun: ~Copyable {
   private func validate(isLast: Bool) throws -> Validation.Result? {
     try setup.data.validation.map {
       try Validation.run(
-        $0, on: setup.executor, sequenceLength: training.sequenceLength, vocabularySize: setup.model.vocabularySize,
+        $0, on: setup.executor, sequenceLength: training.sequenceLength,
+        vocabularySize: setup.model.vocabularySize,
         limit: isLast || training.validationTokens == 0 ? nil : training.validationTokens)
     }
   }
 
   private mutating func log(
-    _ step: Int, _ outcome: StepOutcome, _ rate: Double, _ validation: Validation.Result?, _ speed: RunningMean
+    _ step: Int, _ outcome: StepOutcome, _ rate: Double, _ validation: Validation.Result?,
+    _ speed: RunningMean
   ) throws {
     let tokensPerSecond = Double(outcome.tokens) / outcome.seconds
     let record = StepRecord(
@@ -186,7 +190,10 @@ struct RunningMean {
   private var first: Double?
 
   mutating func add(_ value: Double) {
-    guard first != nil else { return first = value }
+    guard first != nil else {
+      first = value
+      return
+    }
     sum += value
     count += 1
   }

@@ -32,7 +32,8 @@ struct TrainingSetup {
     store = CheckpointStore(folder: folder.checkpoints, keep: configuration.checkpoint.keep)
     for message in try store.prepare() { note("checkpoints: \(message)") }
     let from = try configuration.model.from.map { try ModelFolder($0) }
-    let fixedVocabulary = from?.configuration.vocabularySize
+    let fixedVocabulary =
+      from?.configuration.vocabularySize
       ?? configuration.model.shape.flatMap { $0.vocabularySize > 0 ? $0.vocabularySize : nil }
     data = try RunData(
       configuration.data, folder: folder, folderTokenizer: from?.tokenizer, modelVocabulary: fixedVocabulary,
@@ -72,7 +73,8 @@ struct TrainingSetup {
     let (checkpoint, skipped) = try store.latest()
     for message in skipped { note("checkpoints: \(message)") }
     guard let checkpoint else {
-      throw TrainingError.runFolder(path: folder.url.path, problem: "holds no complete checkpoint to resume from")
+      throw TrainingError.runFolder(
+        path: folder.url.path, problem: "holds no complete checkpoint to resume from")
     }
     let state = try checkpoint.state(as: CheckpointState.self)
     guard state.model == model else {

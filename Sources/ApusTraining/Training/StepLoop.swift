@@ -25,7 +25,8 @@ package struct NonFiniteStep: Error, CustomStringConvertible, Hashable {
 
   package var description: String {
     let where_ = parameters.isEmpty ? "" : "; non-finite gradients in \(parameters.joined(separator: ", "))"
-    return "step \(step): loss \(loss), gradient norm \(gradientNorm)\(where_); the weights were not updated: "
+    return
+      "step \(step): loss \(loss), gradient norm \(gradientNorm)\(where_); the weights were not updated: "
       + "lower the learning rate or check the data"
   }
 }

@@ -23,7 +23,8 @@ package struct TokenWindows: BatchSource {
         let token = tokens[start + position]
         guard token >= 0, Int(token) < vocabularySize else {
           throw TrainingError.data(
-            "token \(token) at position \(start + position) is not in the model's vocabulary of \(vocabularySize)")
+            "token \(token) at position \(start + position) is not in the model's vocabulary of \(vocabularySize)"
+          )
         }
         if position < sequenceLength { inputs[sample * sequenceLength + position] = token }
         if position > 0 { targets[sample * sequenceLength + position - 1] = token }

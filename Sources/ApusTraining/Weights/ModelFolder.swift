@@ -24,7 +24,8 @@ package struct ModelFolder {
       }
       let folder = try HuggingFaceFolder(opening: url)
       self.init(
-        configuration: folder.configuration, source: folder, tokenizer: folder.tokenizerFile, description: path)
+        configuration: folder.configuration, source: folder, tokenizer: folder.tokenizerFile,
+        description: path)
     } else if holds("manifest.json") {
       let reader = try CheckpointReader(opening: url, verifying: true)
       let run = url.deletingLastPathComponent().deletingLastPathComponent()
@@ -32,9 +33,10 @@ package struct ModelFolder {
     } else if holds("checkpoints") {
       let run = RunFolder(url)
       let store = CheckpointStore(folder: run.checkpoints)
-      let reader = try step.map { (step: Int) throws(CheckpointError) -> CheckpointReader? in
-        try store.open(step: step)
-      } ?? store.latest().checkpoint
+      let reader =
+        try step.map { (step: Int) throws(CheckpointError) -> CheckpointReader? in
+          try store.open(step: step)
+        } ?? store.latest().checkpoint
       guard let reader else {
         throw TrainingError.noModel(path: path, problem: "holds no complete checkpoint")
       }
@@ -42,7 +44,8 @@ package struct ModelFolder {
     } else {
       throw TrainingError.noModel(
         path: path,
-        problem: "holds no model: neither config.json (Hugging Face) nor checkpoints/ (a run) nor manifest.json "
+        problem:
+          "holds no model: neither config.json (Hugging Face) nor checkpoints/ (a run) nor manifest.json "
           + "(a checkpoint)")
     }
   }

@@ -44,10 +44,16 @@ enum BenchCommand {
       var table = TextTable([.text("measured on \(measured.threads) threads"), .number("median of 5")])
       for size in MachineMeasurement.sizes {
         let speed = measured.productFLOPsPerSecond[size] ?? 0
-        table.add(["float32 product \(size) x \(size) x \(size)", "\((speed / 1e9).formatted(decimals: 1)) GFLOP/s"])
+        table.add([
+          "float32 product \(size) x \(size) x \(size)", "\((speed / 1e9).formatted(decimals: 1)) GFLOP/s",
+        ])
       }
-      table.add(["peak: the best of these", "\((measured.peakFLOPsPerSecond / 1e9).formatted(decimals: 1)) GFLOP/s"])
-      table.add(["memory, two vectors added", "\((measured.memoryBytesPerSecond / 1e9).formatted(decimals: 1)) GB/s"])
+      table.add([
+        "peak: the best of these", "\((measured.peakFLOPsPerSecond / 1e9).formatted(decimals: 1)) GFLOP/s",
+      ])
+      table.add([
+        "memory, two vectors added", "\((measured.memoryBytesPerSecond / 1e9).formatted(decimals: 1)) GB/s",
+      ])
       print(table)
       print(ArithmeticLibrary.description)
     }
@@ -60,10 +66,12 @@ enum BenchCommand {
     static let arguments = ArgumentsSpecification(options: [
       .value("model", "PRESET", .choice(ModelPresets.names), default: "gpt2-124m", help: "The model."),
       .value("micro-batch", "N", .integer(1...1_000_000), default: "4", help: "Sequences in a micro-batch."),
-      .value("sequence-length", "N", .integer(1...100_000_000), default: "256", help: "Tokens in a sequence."),
+      .value(
+        "sequence-length", "N", .integer(1...100_000_000), default: "256", help: "Tokens in a sequence."),
       .value("accumulation", "N", .integer(1...1_000_000), default: "1", help: "Micro-batches in a step."),
       .value("precision", "P", .choice(["fp32"]), default: "fp32", help: "Element type of the arithmetic."),
-      .value("steps", "N", .integer(1...1_000_000), default: "10", help: "Timed steps, after two to warm up."),
+      .value(
+        "steps", "N", .integer(1...1_000_000), default: "10", help: "Timed steps, after two to warm up."),
       threads,
       .flag("profile", help: "Add a table of where the time goes, from one more step."),
       .flag("json", help: "Print JSON."),
@@ -89,7 +97,8 @@ enum BenchCommand {
       let length = arguments.integer("sequence-length") ?? 0
       guard length <= model.maximumSequenceLength else {
         throw UsageError(
-          "--sequence-length \(length): \(arguments.required("model")) takes at most \(model.maximumSequenceLength)")
+          "--sequence-length \(length): \(arguments.required("model")) takes at most \(model.maximumSequenceLength)"
+        )
       }
       let benchmark = try TrainingBenchmark(
         model, microBatchSize: arguments.integer("micro-batch") ?? 1, sequenceLength: length,
@@ -134,7 +143,8 @@ enum BenchCommand {
           "\((operation.seconds / sum * 100).formatted(decimals: 1)) %",
           isMatrix ? (operation.flopsPerSecond / 1e9).formatted(decimals: 1) : "",
           isMatrix
-            ? "\((operation.flopsPerSecond / r.measuredPeakFlopsPerSecond * 100).formatted(decimals: 0)) %" : "",
+            ? "\((operation.flopsPerSecond / r.measuredPeakFlopsPerSecond * 100).formatted(decimals: 0)) %"
+            : "",
           (operation.bytesPerSecond / 1e9).formatted(decimals: 1),
         ])
       }

@@ -11,11 +11,15 @@ enum GenerateCommand: Command {
     positionals: [Positional("MODEL", help: "A run folder, a checkpoint or a Hugging Face folder.")],
     options: [
       .value("prompt", "TEXT", help: "The text to continue."),
-      .value("prompt-tokens", "IDS", help: "Token ids to continue, as in 1,2,3: for folders without a tokenizer."),
+      .value(
+        "prompt-tokens", "IDS", help: "Token ids to continue, as in 1,2,3: for folders without a tokenizer."),
       .value("tokens", "N", .integer(1...10_000_000), default: "200", help: "New tokens at most."),
-      .value("temperature", "T", .number, default: "1", help: "Divides the logits; 0 takes the likeliest token."),
-      .value("top-k", "K", .integer(0...100_000_000), default: "0", help: "Only the K likeliest tokens; 0 = all."),
-      .value("top-p", "P", .number, default: "1", help: "Only the likeliest tokens that reach probability P."),
+      .value(
+        "temperature", "T", .number, default: "1", help: "Divides the logits; 0 takes the likeliest token."),
+      .value(
+        "top-k", "K", .integer(0...100_000_000), default: "0", help: "Only the K likeliest tokens; 0 = all."),
+      .value(
+        "top-p", "P", .number, default: "1", help: "Only the likeliest tokens that reach probability P."),
       .value("seed", "N", .integer(0...Int.max), default: "0", help: "The same seed writes the same text."),
       .value("stop", "TEXT", repeated: true, help: "End before this text."),
       .value("step", "N", .integer(0...Int.max), help: "Which checkpoint of a run (default: the latest)."),
@@ -69,7 +73,9 @@ enum GenerateCommand: Command {
   ) throws -> [Int32] {
     var ids: [Int32]
     if let list = arguments.text("prompt-tokens") {
-      guard arguments.text("prompt") == nil else { throw UsageError("give --prompt or --prompt-tokens, not both") }
+      guard arguments.text("prompt") == nil else {
+        throw UsageError("give --prompt or --prompt-tokens, not both")
+      }
       ids = try list.split(separator: ",").map { word in
         guard let id = Int32(word.trimmingCharacters(in: .whitespaces)) else {
           throw UsageError("--prompt-tokens: \(word) is no token id; give numbers as in 1,2,3")
