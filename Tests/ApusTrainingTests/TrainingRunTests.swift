@@ -130,7 +130,7 @@ import Testing
   }
 
   @Test func tooLittleTextIsOneLine() throws {
-    let scratch = try Scratch(text: "too short\nfor one sequence\n")
+    let scratch = try Scratch(text: "too short\nfor one\nsequence\n!")
     #expect {
       _ = try scratch.run(try scratch.configuration())
     } throws: { error in
