@@ -41,7 +41,7 @@ private func parameterCount(_ m: ModelConfiguration) -> Int {
     var tiny = try #require(ModelPresets.named("llama-tiny"))
     #expect(tiny.vocabularySize == 0)
     tiny.vocabularySize = 4096
-    #expect(parameterCount(tiny) == 5_475_584)
+    #expect(parameterCount(tiny) == 2_361_024)
     #expect(tiny.keyValueHeadCount < tiny.headCount)
     let medium = try #require(ModelPresets.named("llama-110m"))
     #expect((100_000_000...120_000_000).contains(parameterCount(medium)))

@@ -51,19 +51,27 @@ package final class Generator {
     return executor.floats(logits)
   }
 
-  /// Continues `prompt` token by token until `visit` returns false, `count` tokens are there or the cache is
-  /// full. A prompt longer than the cache keeps its end, leaving a quarter of the cache for new tokens.
+  /// Continues `prompt` token by token until `visit` returns false or `count` tokens are there. Of a prompt
+  /// that does not fit the cache its end is kept; when the cache is full, the older half of the sequence is
+  /// forgotten and the rest read again.
   package func generate(
     _ prompt: [Int32], count: Int, choosing sampling: Sampling, _ visit: (Int32) throws -> Bool
   ) rethrows {
     reset()
     var chooser = TokenChooser(sampling)
-    let kept = prompt.count < capacity ? prompt : Array(prompt.suffix(max(1, capacity * 3 / 4)))
-    var logits = append(kept)
+    var sequence = prompt.suffix(max(1, prompt.count < capacity ? capacity : capacity / 2))
+    var logits = append(sequence)
     for index in 0..<count {
       let token = chooser.choose(logits)
-      guard try visit(token), index + 1 < count, room > 0 else { return }
-      logits = append(CollectionOfOne(token))
+      guard try visit(token), index + 1 < count else { return }
+      sequence.append(token)
+      if room > 0 {
+        logits = append(CollectionOfOne(token))
+      } else {
+        reset()
+        sequence = sequence.suffix(max(1, capacity / 2))
+        logits = append(sequence)
+      }
     }
   }
 }
