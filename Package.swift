@@ -28,7 +28,7 @@ let package = Package(
       dependencies: ["ApusCore", "ApusProgram", "ApusReference", "CApusKernels", "CApusMatrix"]),
 
     // What surrounds a step.
-    .target(name: "ApusConfiguration", dependencies: ["ApusCore", "ApusModels", "CYAML"]),
+    .target(name: "ApusConfiguration", dependencies: ["ApusCore", "ApusProgram", "ApusModels", "CYAML"]),
     .target(name: "ApusData", dependencies: ["ApusCore", "CPCRE2"]),
     .target(name: "ApusCheckpoint", dependencies: ["ApusCore", "ApusModels"]),
     .target(name: "ApusReport", dependencies: ["ApusCore"]),

@@ -1,3 +1,5 @@
+import ApusProgram
+
 extension TrainingSection {
   /// What the training section depends on in other sections; nil where those have problems.
   struct Surroundings {
@@ -40,6 +42,7 @@ extension TrainingSection {
       gradientClip: reader.number("gradient_clip", .notNegative) ?? 1,
       seed: reader.integer("seed", 0...Int.max) ?? 1234,
       precision: Self.readPrecision(in: &reader),
+      recomputation: reader.choice("recomputation", RecomputationPolicy.self) ?? .none,
       validateEvery: reader.integer("validate_every", 0...Int.max) ?? (surroundings.hasValidation ? 100 : 0),
       validationTokens: reader.integer("validation_tokens", 0...Int.max) ?? max(131_072, sequenceLength ?? 1),
       threads: reader.integer("threads", 0...1024) ?? 0)

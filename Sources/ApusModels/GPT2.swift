@@ -79,6 +79,7 @@ struct GPT2: LanguageModel {
       step.embedding(tokens, tokenTable), positionTable,
       sequenceLength: context.sequenceLength(rows: tokens.count), start: context.start)
     for (layer, block) in blocks.enumerated() {
+      step.layerInput(x_TD)
       step.label = "layer \(layer) attention"
       let qkv = dense(norm(x_TD, block.attentionNorm, &step), block.attentionIn, &step)
       let mixed_TD = context.attend(qkv, configuration.heads, layer: layer, in: &step)
@@ -87,6 +88,7 @@ struct GPT2: LanguageModel {
       let hidden_TF = dense(norm(x_TD, block.feedForwardNorm, &step), block.feedForwardIn, &step)
       x_TD = step.add(x_TD, dense(step.gelu(hidden_TF), block.feedForwardOut, &step))
     }
+    step.layerInput(x_TD)
     step.label = "final norm"
     return norm(x_TD, finalNorm, &step)
   }

@@ -82,6 +82,7 @@ struct Llama: LanguageModel {
     step.label = "embeddings"
     var x_TD = step.embedding(tokens, tokenTable)
     for (layer, block) in blocks.enumerated() {
+      step.layerInput(x_TD)
       step.label = "layer \(layer) attention"
       let qkv = step.rotary(
         step.linear(norm(x_TD, block.attentionNorm, &step), block.queryKeyValue, layout: .outputMajor),
@@ -95,6 +96,7 @@ struct Llama: LanguageModel {
         norm(x_TD, block.feedForwardNorm, &step), block.gateUp, layout: .outputMajor)
       x_TD = step.add(x_TD, step.linear(step.swiglu(gateUp), block.down, layout: .outputMajor))
     }
+    step.layerInput(x_TD)
     step.label = "final norm"
     return norm(x_TD, finalNorm, &step)
   }

@@ -7,16 +7,18 @@ package struct TrainingProgramSettings: Hashable, Sendable {
   package var microBatchSize: Int
   package var sequenceLength: Int
   package var optimizer: OptimizerSettings
+  package var recomputation: RecomputationPolicy
   /// Whether to add a forward-only segment that gives the loss of each token.
   package var evaluates: Bool
 
   package init(
     microBatchSize: Int, sequenceLength: Int, optimizer: OptimizerSettings = OptimizerSettings(),
-    evaluates: Bool = false
+    recomputation: RecomputationPolicy = .none, evaluates: Bool = false
   ) {
     self.microBatchSize = microBatchSize
     self.sequenceLength = sequenceLength
     self.optimizer = optimizer
+    self.recomputation = recomputation
     self.evaluates = evaluates
   }
 }
@@ -41,8 +43,11 @@ extension StepProgram {
     program.loss = loss
 
     model.recordLoss(&program, context, in: &step)
-    let (forward, backward) = GradientPass.differentiate(
+    let differentiated = GradientPass.differentiate(
       step.takeInstructions(), units: model.units, loss: loss, in: &step)
+    let (forward, backward) = Recomputation.apply(
+      settings.recomputation, forward: differentiated.forward, backward: differentiated.backward,
+      boundaries: step.takeBoundaries(), in: &step)
     program.groups = [[Segment(.forward, forward), Segment(.backward, backward)]]
 
     let (norm, coefficient) = step.clipping(model.units, maximumNorm: settings.optimizer.maximumNorm)

@@ -5,6 +5,7 @@ import ApusCore
 public struct StepRecorder {
   package private(set) var storages: [Storage] = []
   package private(set) var instructions: [Instruction] = []
+  private var boundaries: [Tensor] = []
   /// The part of the model that the next instructions belong to, such as `layers.3.attention`.
   public var label = ""
 
@@ -40,6 +41,18 @@ public struct StepRecorder {
   package mutating func emit(_ operation: some Operation, _ inputs: [Tensor], to outputs: [Destination]) {
     instructions.append(
       Instruction(op: operation.op, inputs: inputs, outputs: outputs, label: label))
+  }
+
+  /// Appends an instruction as it is.
+  mutating func append(_ instruction: Instruction) { instructions.append(instruction) }
+
+  /// Marks `x` as the input of a layer: what full recomputation keeps.
+  public mutating func layerInput(_ x: Tensor) { boundaries.append(x) }
+
+  /// Takes the layer inputs marked so far, leaving none.
+  package mutating func takeBoundaries() -> [Tensor] {
+    defer { boundaries = [] }
+    return boundaries
   }
 
   /// Takes the instructions recorded so far, leaving none: the end of a segment.

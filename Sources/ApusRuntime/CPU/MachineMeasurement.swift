@@ -55,7 +55,7 @@ package struct MachineMeasurement: Sendable, Codable {
     return 3 * 4 * Double(count) / seconds
   }
 
-  private static func median(_ repeats: Int, _ body: () -> Void) -> Double {
+  static func median(_ repeats: Int, _ body: () -> Void) -> Double {
     body()
     var seconds: [Double] = []
     for _ in 0..<repeats {

@@ -45,13 +45,15 @@ package struct TrainingBenchmark {
 
   /// Measures the peak, prepares the step and runs steps 1 and 2 over a poisoned arena.
   package init(
-    _ model: ModelConfiguration, microBatchSize: Int, sequenceLength: Int, accumulation: Int = 1, threads: Int
+    _ model: ModelConfiguration, microBatchSize: Int, sequenceLength: Int, accumulation: Int = 1,
+    recomputation: RecomputationPolicy = .none, threads: Int
   ) throws {
     self.model = model
     self.sequenceLength = sequenceLength
     self.threads = threads
     peak = try MachineMeasurement.measure(threads: threads, measuresMemory: false).peakFLOPsPerSecond
-    let settings = TrainingProgramSettings(microBatchSize: microBatchSize, sequenceLength: sequenceLength)
+    let settings = TrainingProgramSettings(
+      microBatchSize: microBatchSize, sequenceLength: sequenceLength, recomputation: recomputation)
     executor = try Executor(.training(model, settings), threads: threads)
     source = MadeUpTokens(vocabularySize: model.vocabularySize, sequenceLength: sequenceLength)
     loop = StepLoop(

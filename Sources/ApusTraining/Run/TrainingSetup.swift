@@ -56,7 +56,8 @@ struct TrainingSetup {
       seed: UInt64(bitPattern: Int64(configuration.data.seed)), shuffle: configuration.data.shuffle)
     settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), evaluates: data.validation != nil)
+      optimizer: OptimizerSettings(training), recomputation: training.recomputation,
+      evaluates: data.validation != nil)
     let program = StepProgram.training(model, settings)
     executor = try Executor(program, threads: threads)
     note(Self.planLine(program, executor.plan))

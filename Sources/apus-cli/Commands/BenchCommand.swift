@@ -1,5 +1,6 @@
 import ApusCore
 import ApusModels
+import ApusProgram
 import ApusReport
 import ApusRuntime
 import ApusTraining
@@ -9,7 +10,7 @@ import Foundation
 enum BenchCommand {
   static let entry = CommandEntry.group(
     name: "bench", summary: "Measure this machine, or training steps on it.",
-    commands: [Machine.self, Train.self])
+    commands: [Machine.self, Train.self, Kernels.self])
 
   private static let threads = Option.value(
     "threads", "N", .integer(1...4096), help: "Threads to use (default: one a core).")
@@ -59,6 +60,52 @@ enum BenchCommand {
     }
   }
 
+  /// `apus bench kernels`: each kernel against what bounds it.
+  enum Kernels: Command {
+    static let name = "kernels"
+    static let summary = "Time each kernel against its bound and its scalar definition."
+    static let arguments = ArgumentsSpecification(options: [threads, .flag("json", help: "Print JSON.")])
+
+    struct Result: Encodable {
+      var measuredPeakFlopsPerSecond: Double
+      var memoryBytesPerSecond: Double
+      var threads: Int
+      var kernels: [KernelBenchmark.Time]
+    }
+
+    static func run(_ arguments: ParsedArguments) throws {
+      let machine = try MachineMeasurement.measure(
+        threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
+      let times = KernelBenchmark(machine).run()
+      if arguments.flag("json") {
+        return print(
+          try JSONText.of(
+            Result(
+              measuredPeakFlopsPerSecond: machine.peakFLOPsPerSecond,
+              memoryBytesPerSecond: machine.memoryBytesPerSecond, threads: machine.threads, kernels: times)))
+      }
+      var table = TextTable([
+        .text("kernel"), .text("shape"), .number("ms"), .number("rate"), .number("of bound"), .text("bound"),
+        .number("scalar, 1 thread"), .number("faster"),
+      ])
+      for time in times {
+        let unit = time.bound == .memory ? "GB/s" : "GFLOP/s"
+        table.add([
+          time.kernel, time.shape, (time.seconds * 1e3).formatted(decimals: 2),
+          "\((time.rate / 1e9).formatted(decimals: 1)) \(unit)",
+          "\((time.shareOfBound * 100).formatted(decimals: 0)) %", time.bound.rawValue,
+          "\((time.scalarSeconds * 1e3).formatted(decimals: 1)) ms",
+          "\((time.scalarSeconds / time.seconds).formatted(decimals: 0))x",
+        ])
+      }
+      print(table)
+      print(
+        "\(machine.threads) threads; peak \((machine.peakFLOPsPerSecond / 1e9).formatted(decimals: 1)) GFLOP/s, "
+          + "memory \((machine.memoryBytesPerSecond / 1e9).formatted(decimals: 1)) GB/s; more than 100 % of memory "
+          + "is the cache's")
+    }
+  }
+
   /// `apus bench train`: whole steps of a preset.
   enum Train: Command {
     static let name = "train"
@@ -69,6 +116,9 @@ enum BenchCommand {
       .value(
         "sequence-length", "N", .integer(1...100_000_000), default: "256", help: "Tokens in a sequence."),
       .value("accumulation", "N", .integer(1...1_000_000), default: "1", help: "Micro-batches in a step."),
+      .value(
+        "recomputation", "POLICY", .choice(RecomputationPolicy.allCases.map(\.rawValue)), default: "none",
+        help: "What backward computes again: none, selective or full."),
       .value("precision", "P", .choice(["fp32"]), default: "fp32", help: "Element type of the arithmetic."),
       .value(
         "steps", "N", .integer(1...1_000_000), default: "10", help: "Timed steps, after two to warm up."),
@@ -103,6 +153,7 @@ enum BenchCommand {
       let benchmark = try TrainingBenchmark(
         model, microBatchSize: arguments.integer("micro-batch") ?? 1, sequenceLength: length,
         accumulation: arguments.integer("accumulation") ?? 1,
+        recomputation: arguments.choice("recomputation", RecomputationPolicy.self) ?? .none,
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       let result = try benchmark.run(steps: arguments.integer("steps") ?? 1)
       let operations = arguments.flag("profile") ? benchmark.profile() : nil

@@ -32,29 +32,52 @@ enum EstimateCommand: Command {
     let available = arguments.integer("available") ?? AvailableMemory.byteCount()
     let fit = MemoryFit(estimate, available: ByteCount(available), workspace: catalogue.workspace)
     let forms = arguments.flag("closed-forms") ? ClosedForms(estimate) : nil
+    let policies = RecomputationComparison(job.shape, job.settings, workspace: catalogue.workspace)
     if arguments.flag("json") {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       let output = EstimateOutput(
-        summary: EstimateSummary(estimate, fit, model: job.title), closedForms: forms)
+        summary: EstimateSummary(estimate, fit, model: job.title), policies: policies, closedForms: forms)
       print(String(decoding: try encoder.encode(output), as: UTF8.self))
     } else {
-      print(EstimateText.text(estimate, fit, job), terminator: "")
+      print(EstimateText.text(estimate, fit, policies, job), terminator: "")
       if let forms { print("\n" + forms.text, terminator: "") }
     }
   }
 }
 
-/// The summary's keys, and `closed_forms` beside them when asked for.
+/// The summary's keys, `recomputation` with a policy's figures each, and `closed_forms` when asked for.
 private struct EstimateOutput: Encodable {
   let summary: EstimateSummary
+  let policies: RecomputationComparison
   let closedForms: ClosedForms?
 
-  enum CodingKeys: String, CodingKey { case closedForms = "closed_forms" }
+  enum CodingKeys: String, CodingKey {
+    case recomputation
+    case closedForms = "closed_forms"
+  }
+
+  private struct Policy: Encodable {
+    let plannedBytes: Int
+    let transientBytes: Int
+    let extraFlopsShare: Double
+
+    enum CodingKeys: String, CodingKey {
+      case plannedBytes = "planned_bytes"
+      case transientBytes = "transient_bytes"
+      case extraFlopsShare = "extra_flops_share"
+    }
+  }
 
   func encode(to encoder: any Encoder) throws {
     try summary.encode(to: encoder)
     var container = encoder.container(keyedBy: CodingKeys.self)
+    let rows = policies.rows.map { row in
+      let figures = Policy(
+        plannedBytes: row.planned.bytes, transientBytes: row.transient.bytes, extraFlopsShare: row.extraFLOPs)
+      return (row.policy.rawValue, figures)
+    }
+    try container.encode(Dictionary(uniqueKeysWithValues: rows), forKey: .recomputation)
     try container.encodeIfPresent(closedForms, forKey: .closedForms)
   }
 }

@@ -6,9 +6,11 @@ import ApusReport
 
 /// The tables that `apus estimate` prints for people.
 enum EstimateText {
-  static func text(_ estimate: MemoryEstimate, _ fit: MemoryFit, _ job: EstimatedJob) -> String {
+  static func text(
+    _ estimate: MemoryEstimate, _ fit: MemoryFit, _ policies: RecomputationComparison, _ job: EstimatedJob
+  ) -> String {
     [
-      heading(estimate, job), parameters(estimate), bytes(estimate), peaks(estimate), saved(estimate),
+      heading(estimate, job), parameters(estimate), bytes(estimate), peaks(estimate), saved(estimate), recomputation(policies),
       largest(estimate), flops(estimate), verdict(estimate, fit),
     ].joined(separator: "\n")
   }
@@ -88,6 +90,22 @@ enum EstimateText {
       item.name, "[\(item.rows), \(item.columns)]", item.size.description,
       item.readers.joined(separator: ", "),
     ]
+  }
+
+  private static func recomputation(_ comparison: RecomputationComparison) -> String {
+    var table = TextTable([
+      .text("recomputation"), .number("planned"), .number("activations, workspace"), .number("extra FLOPs"),
+      .text(""),
+    ])
+    for row in comparison.rows {
+      let published = (100 * RecomputationComparison.publishedFull).formatted(decimals: 1)
+      table.add([
+        row.policy.rawValue, row.planned.description, row.transient.description,
+        "\((100 * row.extraFLOPs).formatted(decimals: 2)) %",
+        row.policy == .full ? "published as +\(published) %, an upper bound" : "",
+      ])
+    }
+    return table.description
   }
 
   private static func largest(_ estimate: MemoryEstimate) -> String {

@@ -31,7 +31,8 @@ struct EstimatedJob {
     try configuration.check(shape: shape, tokenizerVocabularySize: 0)
     settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), evaluates: configuration.data.hasValidation)
+      optimizer: OptimizerSettings(training), recomputation: training.recomputation,
+      evaluates: configuration.data.hasValidation)
     accumulation = training.gradientAccumulation
     threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
   }

@@ -1,0 +1,102 @@
+import ApusCore
+
+/// What training keeps from forward for backward; the rest is computed again (Chen et al. 2016; S14).
+public enum RecomputationPolicy: String, Hashable, Sendable, Codable, CaseIterable {
+  /// Everything that backward reads is kept.
+  case none
+  /// Norms, activation functions and gates are computed again from what they read: cheap work on large
+  /// results. With tiled attention no score matrix exists that could be dropped (S16 names one).
+  case selective
+  /// Only the inputs of layers are kept (S15).
+  case full
+}
+
+/// Rewrites a recorded step so that backward computes again what the policy did not keep.
+///
+/// For everything that a backward instruction reads and nothing keeps, its producer is emitted again before
+/// the first reader, together with the producers of what that one reads. Nothing is computed again that
+/// backward does not read, so a layer's last product is never repeated: the published "one more forward pass"
+/// is an upper bound. The repeated instructions run the same kernels on the same numbers, so gradients are
+/// bit-identical.
+package struct Recomputation {
+  private var recorder: StepRecorder
+  private let producers: [Int: Instruction]
+  private let keeps: Set<Int>
+  /// Storage of the forward pass to the storage that holds its value in backward.
+  private var again: [Int: Int] = [:]
+
+  /// Gives the segments with `policy` applied.
+  ///
+  /// - Parameter boundaries: the inputs of layers, which every policy keeps.
+  package static func apply(
+    _ policy: RecomputationPolicy, forward: [Instruction], backward: [Instruction], boundaries: [Tensor],
+    in recorder: inout StepRecorder
+  ) -> (forward: [Instruction], backward: [Instruction]) {
+    guard policy != .none else { return (forward, backward) }
+    var producers: [Int: Instruction] = [:]
+    var keeps = Set(boundaries.map(\.storage))
+    for instruction in forward {
+      for output in instruction.outputs { producers[output.tensor.storage] = instruction }
+      if policy == .selective, !instruction.op.isCheap {
+        keeps.formUnion(instruction.outputs.map(\.tensor.storage))
+      }
+    }
+    var pass = Recomputation(recorder: recorder, producers: producers, keeps: keeps)
+    let written = Set(backward.flatMap { $0.outputs.map(\.tensor.storage) })
+    for instruction in backward { pass.emit(instruction, writtenInBackward: written) }
+    recorder = pass.recorder
+    let rewritten = recorder.takeInstructions()
+    return (Self.live(forward, readBy: rewritten), rewritten)
+  }
+
+  private mutating func emit(_ instruction: Instruction, writtenInBackward: Set<Int>) {
+    var rewritten = instruction
+    for (index, input) in instruction.inputs.enumerated() where !writtenInBackward.contains(input.storage) {
+      rewritten.inputs[index].storage = value(of: input.storage)
+    }
+    recorder.append(rewritten)
+  }
+
+  /// The storage that holds the value of a forward storage in backward: itself where it is kept or no
+  /// instruction of forward made it, otherwise that of its repeated producer.
+  private mutating func value(of storage: Int) -> Int {
+    guard let producer = producers[storage], !keeps.contains(storage) else { return storage }
+    if let present = again[storage] { return present }
+    var repeated = producer
+    for (index, input) in producer.inputs.enumerated() {
+      repeated.inputs[index].storage = value(of: input.storage)
+    }
+    for (index, output) in producer.outputs.enumerated() {
+      let original = recorder.storages[output.tensor.storage]
+      let fresh = recorder.tensor(
+        "\(original.name), again", original.role,
+        Signature(output.tensor.rows, output.tensor.columns, output.tensor.type))
+      again[output.tensor.storage] = fresh.storage
+      repeated.outputs[index].tensor.storage = fresh.storage
+    }
+    recorder.append(repeated)
+    return again[storage] ?? storage
+  }
+
+  /// The instructions of `forward` whose results something reads, in `forward` itself or in `backward`.
+  private static func live(_ forward: [Instruction], readBy backward: [Instruction]) -> [Instruction] {
+    var read = Set(backward.flatMap { $0.inputs.map(\.storage) })
+    var kept: [Instruction] = []
+    for instruction in forward.reversed()
+    where instruction.outputs.contains(where: { read.contains($0.tensor.storage) }) {
+      read.formUnion(instruction.inputs.map(\.storage))
+      kept.append(instruction)
+    }
+    return kept.reversed()
+  }
+}
+
+extension Op {
+  /// Whether the operation reads and writes memory but multiplies no matrices: cheap to repeat.
+  fileprivate var isCheap: Bool {
+    switch self {
+    case .layerNorm, .rmsNorm, .gelu, .swiglu: true
+    default: false
+    }
+  }
+}
