@@ -44,6 +44,11 @@ public enum ModelPresets {
         family: .llama, vocabularySize: 0, maximumSequenceLength: 128, layerCount: 4, hiddenSize: 192,
         headCount: 6, keyValueHeadCount: 2, intermediateSize: 512)),
     ModelPreset(
+      name: "llama-small",
+      shape: ModelConfiguration(
+        family: .llama, vocabularySize: 0, maximumSequenceLength: 256, layerCount: 6, hiddenSize: 256,
+        headCount: 8, keyValueHeadCount: 4, intermediateSize: 704)),
+    ModelPreset(
       name: "llama-110m",
       shape: ModelConfiguration(
         family: .llama, vocabularySize: 32_000, maximumSequenceLength: 1024, layerCount: 12, hiddenSize: 768,

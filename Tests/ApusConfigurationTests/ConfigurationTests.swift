@@ -10,8 +10,8 @@ import Testing
 
   @Test func defaults() throws {
     let c = try parse()
-    #expect(c.model.preset == "llama-tiny")
-    #expect(c.model.shape == ModelPresets.named("llama-tiny"))
+    #expect(c.model.preset == "llama-small")
+    #expect(c.model.shape == ModelPresets.named("llama-small"))
     #expect(c.data == DataSection(train: [DataSource(path: "a.txt")]))
     #expect(c.training == TrainingSection(steps: 100, sequenceLength: 256))
     #expect(c.training.warmupSteps == 5 && c.training.minimumLearningRate == 3e-5)

@@ -43,6 +43,9 @@ private func parameterCount(_ m: ModelConfiguration) -> Int {
     tiny.vocabularySize = 4096
     #expect(parameterCount(tiny) == 2_361_024)
     #expect(tiny.keyValueHeadCount < tiny.headCount)
+    var small = try #require(ModelPresets.named("llama-small"))
+    small.vocabularySize = 4096
+    #expect(parameterCount(small) == 5_475_584)
     let medium = try #require(ModelPresets.named("llama-110m"))
     #expect((100_000_000...120_000_000).contains(parameterCount(medium)))
     #expect(medium.tiedEmbeddings)
@@ -50,7 +53,7 @@ private func parameterCount(_ m: ModelConfiguration) -> Int {
 
   @Test func namesAreUniqueAndFound() {
     #expect(Set(ModelPresets.names).count == ModelPresets.all.count)
-    #expect(ModelPresets.names.count == 15)
+    #expect(ModelPresets.names.count == 16)
     #expect(ModelPresets.named("llama-4") == nil)
   }
 

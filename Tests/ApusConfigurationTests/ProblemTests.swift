@@ -3,7 +3,7 @@ import Testing
 
 /// The smallest complete file.
 let minimal = """
-  model: {preset: llama-tiny}
+  model: {preset: llama-small}
   data: {train: a.txt}
   training: {steps: 100}
   """
@@ -49,7 +49,7 @@ func overrideProblems(_ overrides: String...) -> [String] {
     #expect(
       problems(yaml, "training.stepz=20", "checkpoint.keep=0") == [
         #"job.yaml:2: model.preset: "llama-tinny" is not known; did you mean llama-tiny? valid are "#
-          + "gpt2-124m, gpt2-350m, gpt2-774m, gpt2-1558m, llama-tiny, llama-110m, llama-3.2-1b, llama-3.2-3b, "
+          + "gpt2-124m, gpt2-350m, gpt2-774m, gpt2-1558m, llama-tiny, llama-small, llama-110m, llama-3.2-1b, llama-3.2-3b, "
           + "llama-3-8b, llama-3-70b, llama-3-405b, bench-1.34b, bench-3.57b, bench-8.86b or bench-80b",
         "job.yaml:5: data.shuffel: is an unknown key; did you mean shuffle?",
         #"job.yaml:7: training.steps: found the text "twenty", expected a whole number from 1 to 1000000000; "#
@@ -74,7 +74,7 @@ func overrideProblems(_ overrides: String...) -> [String] {
         "job.yaml: training.steps: is missing, and so is tokens; write one of them, for example `steps: 1000`",
       ])
     #expect(
-      problems("model: {preset: llama-tiny}\ntraining: {steps: 1}", "data.seed=3") == [
+      problems("model: {preset: llama-small}\ntraining: {steps: 1}", "data.seed=3") == [
         "job.yaml: data.train: is missing; write the files to train on, for example `train: [corpus/*.txt]`"
       ])
     let partial = problems("model: {family: gpt2, heads: 4}\ndata: {train: a}\ntraining: {steps: 1}")
