@@ -32,7 +32,7 @@ struct GivenShape {
       vocabularySize = reader.integer("vocabulary_size", 1...16_777_216)
     }
     maximumSequenceLength = reader.integer("maximum_sequence_length", 1...16_777_216)
-    layers = reader.integer("layers", 1...10_000)
+    layers = reader.integer("layers", 1...1000)
     hiddenSize = reader.integer("hidden_size", 1...1_048_576)
     heads = reader.integer("heads", 1...65_536)
     keyValueHeads = reader.integer("key_value_heads", 1...65_536)

@@ -110,8 +110,22 @@ import Testing
     _ = try scratch.run(configuration)
     #expect(throws: TrainingError.self) { try scratch.run(configuration) }
     _ = try scratch.run(configuration, .overwrite)
+    // What is wrong with the new run shows before the old one is deleted; a finished run has nothing to resume.
+    let missing = try scratch.configuration(["data.train=[/no/such/file.txt]"])
+    #expect(throws: (any Error).self) { try scratch.run(missing, .overwrite) }
+    #expect(try content(scratch, "run", step: 1).count > 20)
+    #expect(throws: TrainingError.self) { try scratch.run(configuration, .resume) }
     let other = try scratch.configuration(["model.hidden_size=32", "training.steps=2"])
     #expect(throws: TrainingError.self) { try scratch.run(other, .resume) }
+  }
+
+  /// What a failed run left behind is not taken for this run's tokenizer.
+  @Test func aNewRunLearnsItsOwnTokenizer() throws {
+    let scratch = try Scratch()
+    try FileManager.default.createDirectory(atPath: scratch.path("run"), withIntermediateDirectories: true)
+    try Data("{}".utf8).write(to: URL(fileURLWithPath: scratch.path("run/tokenizer.json")))
+    _ = try scratch.run(try scratch.configuration(["training.steps=1", "training.warmup_steps=0"]))
+    #expect(try Data(contentsOf: URL(fileURLWithPath: scratch.path("run/tokenizer.json"))).count > 1000)
   }
 
   @Test func aLossThatIsNotFiniteStopsBeforeTheUpdate() throws {

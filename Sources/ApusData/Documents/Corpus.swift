@@ -3,18 +3,31 @@ import Foundation
 
 /// Text files and JSON lines as a list of documents, in a fixed order.
 ///
-/// A file whose name ends with `.jsonl` or `.ndjson` holds a JSON object a line, with the text under `key`;
-/// any other file is one document.
+/// A file of JSON lines holds an object a line, with the text under `key`; any other file is one document.
 package struct Corpus: Sendable {
   /// The files, in the order of the patterns and sorted within each.
   package let files: [String]
   package let key: String
+  private let format: Format
 
-  /// Expands paths and globs (`*`, `?`, `[...]`). A pattern that matches nothing is an error.
-  package init(_ patterns: [String], key: String = "text") throws(DataError) {
+  /// How files are read.
+  package enum Format: Hashable, Sendable {
+    /// JSON lines where the name ends with `.jsonl` or `.ndjson`, otherwise text.
+    case byName
+    case text, jsonLines
+  }
+
+  /// Expands paths and globs (`*`, `?`, `[...]`); a path that exists stands for itself. A pattern that matches
+  /// nothing is an error.
+  package init(_ patterns: [String], key: String = "text", format: Format = .byName) throws(DataError) {
     self.key = key
+    self.format = format
     var files: [String] = []
     for pattern in patterns {
+      if FileManager.default.fileExists(atPath: pattern) {
+        files.append(pattern)
+        continue
+      }
       var found = glob_t()
       defer { globfree(&found) }
       guard glob(pattern, 0, nil, &found) == 0, found.gl_pathc > 0 else {
@@ -30,7 +43,13 @@ package struct Corpus: Sendable {
     self.files = files
   }
 
-  static func holdsJSONLines(_ path: String) -> Bool { path.hasSuffix(".jsonl") || path.hasSuffix(".ndjson") }
+  private func holdsJSONLines(_ path: String) -> Bool {
+    switch format {
+    case .byName: path.hasSuffix(".jsonl") || path.hasSuffix(".ndjson")
+    case .text: false
+    case .jsonLines: true
+    }
+  }
 
   /// Calls the body with each document. Texts are checked to be UTF-8.
   package func forEachDocument(
@@ -39,7 +58,7 @@ package struct Corpus: Sendable {
     for path in files {
       let file = try MappedFile(path: path)
       if let offset = firstInvalidByte(file.bytes) { throw .invalidText(path: path, byteOffset: offset) }
-      if Self.holdsJSONLines(path) {
+      if holdsJSONLines(path) {
         try forEachLine(of: file, body)
       } else {
         try body(Document(file: file))
@@ -52,7 +71,7 @@ package struct Corpus: Sendable {
     var total = 0
     for path in files {
       let file = try MappedFile(path: path)
-      if Self.holdsJSONLines(path) {
+      if holdsJSONLines(path) {
         try forEachLine(of: file) { total += $0.bytes.count }
       } else {
         total += file.bytes.count

@@ -144,6 +144,11 @@ package final class Executor {
     }
   }
 
+  /// Plans `program` and refuses it if the plan is larger than the memory that is free.
+  package static func checkFit(_ program: StepProgram, threads: Int) throws(RuntimeFailure) {
+    try check(MemoryPlan(program, workspace: CPUCatalogue(threads: threads).workspace), program)
+  }
+
   private static func check(_ plan: MemoryPlan, _ program: StepProgram) throws(RuntimeFailure) {
     let available = AvailableMemory.byteCount()
     guard plan.totalBytes > available else { return }

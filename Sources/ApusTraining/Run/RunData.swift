@@ -20,17 +20,18 @@ package struct RunData {
   ///   - folderTokenizer: `tokenizer.json` of the model that training starts from, used unless the
   ///     configuration names another.
   ///   - modelVocabulary: the model's vocabulary where it is fixed.
+  ///   - reusing: whether tokenizer and token files of the run folder are taken as they are: only for a run
+  ///     that goes on.
   ///   - note: told what is done and what it gave.
-  package init(
-    _ section: DataSection, folder: RunFolder, folderTokenizer: URL?, modelVocabulary: Int?, threads: Int,
-    note: (String) -> Void
+  init(
+    _ section: DataSection, _ opened: RunSources, folder: RunFolder, folderTokenizer: URL?,
+    modelVocabulary: Int?, threads: Int, reusing: Bool, note: (String) -> Void
   ) throws {
-    let sources = try section.train.map { try RunSource($0) }
-    let held = try section.validation.map { try RunSource($0) }
+    let (sources, held) = (opened.training, opened.validation)
     let needsTokenizer = (sources + held).contains { $0.corpus != nil }
     let tokenizer = try Self.tokenizer(
-      section, sources, needsOne: needsTokenizer, folder: folder, folderTokenizer: folderTokenizer, threads,
-      note)
+      section, sources, needsOne: needsTokenizer, folder: folder, folderTokenizer: folderTokenizer,
+      reusing: reusing, note)
     let fraction = held.isEmpty ? section.validationFraction : 0
     var (files, weights, validationFiles): ([TokenFile], [Double], [TokenFile]) = ([], [], [])
     var validationBytes: Int? = 0
@@ -38,7 +39,7 @@ package struct RunData {
       let isTraining = index < sources.count
       let split = try source.tokens(
         tokenizer, folder: folder.data.appendingPathComponent("source-\(index)"),
-        heldOut: isTraining ? fraction : 0, threads: threads)
+        heldOut: isTraining ? fraction : 0, threads: threads, reusing: reusing)
       if isTraining {
         files.append(split.train)
         weights.append(source.section.weight)
@@ -68,9 +69,9 @@ package struct RunData {
 
   private static func tokenizer(
     _ section: DataSection, _ sources: [RunSource], needsOne: Bool, folder: RunFolder, folderTokenizer: URL?,
-    _ threads: Int, _ note: (String) -> Void
+    reusing: Bool, _ note: (String) -> Void
   ) throws -> Tokenizer? {
-    if FileManager.default.fileExists(atPath: folder.tokenizer.path) {
+    if reusing, FileManager.default.fileExists(atPath: folder.tokenizer.path) {
       return try Tokenizer(contentsOf: folder.tokenizer)
     }
     let tokenizer: Tokenizer
@@ -98,6 +99,17 @@ package struct RunData {
   }
 }
 
+/// The sources of a configuration, opened: what is missing or unreadable shows before a run is touched.
+struct RunSources {
+  let training: [RunSource]
+  let validation: [RunSource]
+
+  init(_ section: DataSection) throws(DataError) {
+    training = try section.train.map { source throws(DataError) in try RunSource(source) }
+    validation = try section.validation.map { source throws(DataError) in try RunSource(source) }
+  }
+}
+
 /// One source of the configuration, opened.
 struct RunSource {
   let section: DataSource
@@ -108,7 +120,13 @@ struct RunSource {
   init(_ section: DataSource) throws(DataError) {
     self.section = section
     let isTokens = section.format == .tokens || (section.format == .auto && section.path.hasSuffix(".bin"))
-    corpus = isTokens ? nil : try Corpus([section.path], key: section.textField)
+    let format: Corpus.Format
+    switch section.format {
+    case .jsonl: format = .jsonLines
+    case .text: format = .text
+    case .auto, .tokens: format = .byName
+    }
+    corpus = isTokens ? nil : try Corpus([section.path], key: section.textField, format: format)
     file = isTokens ? try TokenFile(path: section.path) : nil
   }
 
@@ -122,7 +140,9 @@ struct RunSource {
 
   /// The source as token files: a token file as it is, its end held out; text encoded into `folder`, or read
   /// from there when the same tokenizer made it from the same files.
-  func tokens(_ tokenizer: Tokenizer?, folder: URL, heldOut: Double, threads: Int) throws -> Split {
+  func tokens(
+    _ tokenizer: Tokenizer?, folder: URL, heldOut: Double, threads: Int, reusing: Bool
+  ) throws -> Split {
     if let file {
       guard heldOut > 0 else { return Split(train: file) }
       let cut = file.count - Int((Double(file.count) * heldOut).rounded())
@@ -133,7 +153,7 @@ struct RunSource {
     }
     let present = try? DatasetSummary(contentsOf: folder.appendingPathComponent("dataset.json"))
     let summary: DatasetSummary
-    if let present, present.tokenizerFingerprint == tokenizer.fingerprint,
+    if reusing, let present, present.tokenizerFingerprint == tokenizer.fingerprint,
       present.sources.map(\.path) == corpus.files
     {
       summary = present

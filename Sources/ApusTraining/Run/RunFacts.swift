@@ -22,10 +22,10 @@ package struct RunFacts: Codable, Hashable, Sendable {
     self.command = command
     started = Date().formatted(.iso8601)
     apusVersion = Self.version
-    #if compiler(>=6.3)
-      compiler = "Swift 6.3"
+    #if compiler(>=6.4)
+      compiler = "Swift 6.4 or newer"
     #else
-      compiler = "Swift 6.2"
+      compiler = "Swift 6.3"
     #endif
     arithmetic = ArithmeticLibrary.description
     operatingSystem = ProcessInfo.processInfo.operatingSystemVersionString

@@ -54,8 +54,8 @@ package struct TrainingRun: ~Copyable {
     let facts = RunFacts(command: command, threads: setup.threads)
     let folder = setup.folder
     let resumed = start == .resume ? setup.firstStep : nil
+    try folder.write(setup.configuration.resolvedYAML, to: folder.configuration)
     if start != .resume {
-      try folder.write(setup.configuration.resolvedYAML, to: folder.configuration)
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
       encoder.keyEncodingStrategy = .convertToSnakeCase
@@ -84,7 +84,7 @@ package struct TrainingRun: ~Copyable {
       setup.executor, microbatches: training.gradientAccumulation,
       samplesPerMicrobatch: training.microBatchSize, optimizer: setup.settings.optimizer)
     let rate = LearningRate(training)
-    var (loss, speed, step) = (Double.nan, RunningMean(), setup.firstStep)
+    var (loss, speed, step) = (Double.nan, Throughput(), setup.firstStep)
     var validation: Validation.Result?
     while step < training.steps, !StopRequest.isPending {
       step += 1
@@ -97,7 +97,7 @@ package struct TrainingRun: ~Copyable {
         throw error
       }
       tokensSeen += outcome.tokens
-      speed.add(Double(outcome.tokens) / outcome.seconds)
+      speed.add(tokens: outcome.tokens, seconds: outcome.seconds)
       loss = outcome.loss
       let isLast = step == training.steps
       validation = nil
@@ -132,7 +132,7 @@ package struct TrainingRun: ~Copyable {
 
   private mutating func log(
     _ step: Int, _ outcome: StepOutcome, _ rate: Double, _ validation: Validation.Result?,
-    _ speed: RunningMean
+    _ speed: Throughput
   ) throws {
     let tokensPerSecond = Double(outcome.tokens) / outcome.seconds
     let record = StepRecord(
@@ -183,20 +183,16 @@ package struct TrainingRun: ~Copyable {
   }
 }
 
-/// Mean of the steps so far without the first, which warms up.
-struct RunningMean {
-  private var sum = 0.0
-  private var count = 0
+/// Tokens a second over the steps so far without the first, which warms up.
+struct Throughput {
+  private var (tokens, seconds) = (0, 0.0)
   private var first: Double?
 
-  mutating func add(_ value: Double) {
-    guard first != nil else {
-      first = value
-      return
-    }
-    sum += value
-    count += 1
+  mutating func add(tokens: Int, seconds: Double) {
+    guard first != nil else { return first = Double(tokens) / seconds }
+    self.tokens += tokens
+    self.seconds += seconds
   }
 
-  var value: Double { count > 0 ? sum / Double(count) : first ?? .nan }
+  var value: Double { seconds > 0 ? Double(tokens) / seconds : first ?? .nan }
 }

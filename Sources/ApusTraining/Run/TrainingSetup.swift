@@ -27,20 +27,28 @@ struct TrainingSetup {
   init(_ configuration: Configuration, _ start: RunFolder.Start, note: (String) -> Void) throws {
     let training = configuration.training
     folder = RunFolder(URL(fileURLWithPath: configuration.output.folder))
-    try folder.prepare(start)
     threads = training.threads > 0 ? training.threads : ArithmeticLibrary.defaultThreads
     store = CheckpointStore(folder: folder.checkpoints, keep: configuration.checkpoint.keep)
-    for message in try store.prepare() { note("checkpoints: \(message)") }
+    // Whatever can be told without touching the run folder is told first: an old run is not lost to a typo.
+    let sources = try RunSources(configuration.data)
     let from = try configuration.model.from.map { try ModelFolder($0) }
-    let fixedVocabulary =
-      from?.configuration.vocabularySize
-      ?? configuration.model.shape.flatMap { $0.vocabularySize > 0 ? $0.vocabularySize : nil }
-    data = try RunData(
-      configuration.data, folder: folder, folderTokenizer: from?.tokenizer, modelVocabulary: fixedVocabulary,
-      threads: threads, note: note)
     guard var model = from?.configuration ?? configuration.model.shape else {
       throw TrainingError.data("model: give a preset, a shape or a folder to start from")
     }
+    let fixedVocabulary = model.vocabularySize > 0 ? model.vocabularySize : nil
+    if fixedVocabulary == nil { model.vocabularySize = configuration.data.tokenizerVocabularySize }
+    settings = TrainingProgramSettings(
+      microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
+      optimizer: OptimizerSettings(training), recomputation: training.recomputation,
+      evaluates: configuration.data.hasValidation)
+    try configuration.check(shape: model, tokenizerVocabularySize: 0)
+    try Executor.checkFit(.training(model, settings), threads: threads)
+
+    try folder.prepare(start)
+    for message in try store.prepare() { note("checkpoints: \(message)") }
+    data = try RunData(
+      configuration.data, sources, folder: folder, folderTokenizer: from?.tokenizer,
+      modelVocabulary: fixedVocabulary, threads: threads, reusing: start == .resume, note: note)
     model.vocabularySize = data.vocabularySize
     self.model = model
     try configuration.check(
@@ -54,10 +62,6 @@ struct TrainingSetup {
       weights: data.weights.count > 1 ? data.weights : nil,
       sequenceLength: training.sequenceLength, vocabularySize: model.vocabularySize,
       seed: UInt64(bitPattern: Int64(configuration.data.seed)), shuffle: configuration.data.shuffle)
-    settings = TrainingProgramSettings(
-      microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), recomputation: training.recomputation,
-      evaluates: data.validation != nil)
     let program = StepProgram.training(model, settings)
     executor = try Executor(program, threads: threads)
     note(Self.planLine(program, executor.plan))
@@ -83,6 +87,14 @@ struct TrainingSetup {
         path: folder.url.path,
         problem: "the checkpoint of step \(state.step) is of another model; resume with the run's own "
           + "configuration.yaml")
+    }
+    guard state.step < training.steps else {
+      throw TrainingError.runFolder(
+        path: folder.url.path,
+        problem: "the run has finished its \(state.step) steps; raise training.steps to go on")
+    }
+    if state.configurationYAML != self.configuration.resolvedYAML {
+      note("configuration: changed since the checkpoint was saved; the run goes on with the new one")
     }
     try WeightExchange(executor).read(from: checkpoint, moments: true)
     (firstStep, tokensSeen) = (state.step, state.tokensSeen)

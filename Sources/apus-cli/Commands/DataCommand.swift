@@ -65,19 +65,19 @@ enum DataCommand {
         throw UsageError("--validation-fraction is \(fraction); use a number from 0 to below 1, such as 0.1")
       }
       let key = arguments.required("text-field")
-      let inputs = try Corpus(paths: arguments.all("INPUT"), key: key)
+      let inputs = try Corpus(arguments.all("INPUT"), key: key)
       guard !held.isEmpty else {
         return DatasetPreparation(
           corpus: inputs, validationFraction: fraction ?? Self.fraction, threads: arguments.threads)
       }
-      let validation = try Corpus(paths: held, key: key)
+      let validation = try Corpus(held, key: key)
       let heldPlaces = Set(validation.files.map(place))
       let kept = inputs.files.filter { !heldPlaces.contains(place($0)) }
       guard !kept.isEmpty else {
         throw UsageError("--validation takes every INPUT; leave some for training")
       }
       return DatasetPreparation(
-        corpus: try Corpus(kept.map(Corpus.literal), key: key), validationCorpus: validation,
+        corpus: try Corpus(kept, key: key), validationCorpus: validation,
         threads: arguments.threads)
     }
 

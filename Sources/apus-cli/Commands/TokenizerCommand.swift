@@ -57,7 +57,7 @@ enum TokenizerCommand {
           "--vocabulary-size is \(wanted); the 256 bytes and \(specialTokens.count) special tokens need "
             + "\(smallest.grouped) or more")
       }
-      let corpus = try Corpus(paths: arguments.all("FILE"), key: arguments.required("text-field"))
+      let corpus = try Corpus(arguments.all("FILE"), key: arguments.required("text-field"))
       let style = arguments.choice("style", Style.self) ?? .gpt2
 
       let watch = Stopwatch()

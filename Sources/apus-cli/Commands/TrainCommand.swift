@@ -24,7 +24,9 @@ enum TrainCommand: Command {
     }
     let start: RunFolder.Start =
       arguments.flag("resume") ? .resume : arguments.flag("overwrite") ? .overwrite : .fresh
-    let run = try TrainingRun(configuration, start: start, command: CommandLine.arguments)
+    // With --json standard output is for the summary alone.
+    let run = try TrainingRun(
+      configuration, start: start, command: CommandLine.arguments, descriptor: arguments.flag("json") ? 2 : 1)
     let summary = try run.run()
     if arguments.flag("json") {
       print(try JSONText.of(summary))

@@ -83,19 +83,3 @@ struct TokenizerInput {
     }
   }
 }
-
-extension Corpus {
-  /// Paths, or globs where no file has that very name.
-  init(paths: [String], key: String) throws(DataError) {
-    try self.init(
-      paths.map { FileManager.default.fileExists(atPath: $0) ? Corpus.literal($0) : $0 }, key: key)
-  }
-
-  /// A pattern that matches this path alone.
-  static func literal(_ path: String) -> String {
-    path.reduce(into: "") { pattern, character in
-      if #"*?[]\"#.contains(character) { pattern.append("\\") }
-      pattern.append(character)
-    }
-  }
-}
