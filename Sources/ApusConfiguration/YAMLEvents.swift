@@ -21,6 +21,9 @@ struct YAMLSyntaxError: Error {
   var message: String
 }
 
+/// No configuration needs more; readers of the events recurse.
+private let deepestNesting = 32
+
 /// Runs libyaml's event parser over the whole text.
 func yamlEvents(of text: String) throws(YAMLSyntaxError) -> [YAMLEvent] {
   let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
@@ -35,6 +38,7 @@ func yamlEvents(of text: String) throws(YAMLSyntaxError) -> [YAMLEvent] {
     yaml_parser_set_input_string(parser, buffer.baseAddress, buffer.count)
     yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
     var events: [YAMLEvent] = []
+    var depth = 0
     while true {
       var event = yaml_event_t()
       guard yaml_parser_parse(parser, &event) == 1 else {
@@ -42,7 +46,18 @@ func yamlEvents(of text: String) throws(YAMLSyntaxError) -> [YAMLEvent] {
       }
       defer { yaml_event_delete(&event) }
       if event.type == YAML_STREAM_END_EVENT { return .success(events) }
-      if let translated = translate(event) { events.append(translated) }
+      guard let translated = translate(event) else { continue }
+      switch translated.kind {
+      case .listStart, .mappingStart: depth += 1
+      case .listEnd, .mappingEnd: depth -= 1
+      default: break
+      }
+      guard depth <= deepestNesting else {
+        return .failure(
+          YAMLSyntaxError(
+            line: Int(event.start_mark.line) + 1, message: "lists and mappings are nested deeper than \(deepestNesting)"))
+      }
+      events.append(translated)
     }
   }
   return try result.get()

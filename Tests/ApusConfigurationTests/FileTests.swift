@@ -15,6 +15,11 @@ private let repository = URL(fileURLWithPath: #filePath).deletingLastPathCompone
     #expect(try Configuration.load(file: file, overrides: ["training.steps=20"]).training.steps == 20)
   }
 
+  @Test func deepNestingIsRefused() {
+    let yaml = "training: {steps: " + String(repeating: "[", count: 20_000)
+    #expect(throws: ConfigurationError.self) { try Configuration.parse(yaml: yaml, name: "deep.yaml") }
+  }
+
   @Test func missingFile() throws {
     let error = try #require(throws: ConfigurationError.self) {
       try Configuration.load(file: URL(fileURLWithPath: "/no/such/job.yaml"))

@@ -143,6 +143,25 @@ import Testing
     }
   }
 
+  @Test func oneRunAtATimeWritesInAFolder() throws {
+    let scratch = try Scratch()
+    let folder = RunFolder(scratch.url.appendingPathComponent("run"))
+    let claim = try folder.claim()
+    #expect(throws: TrainingError.self) { try folder.claim() }
+    withExtendedLifetime(claim) {}
+  }
+
+  /// Overwriting deletes what a run wrote, and nothing beside it.
+  @Test func filesOfOthersStayInTheFolder() throws {
+    let scratch = try Scratch()
+    let configuration = try scratch.configuration(["training.steps=1", "training.warmup_steps=0"])
+    _ = try scratch.run(configuration)
+    let own = URL(fileURLWithPath: scratch.path("run/data/notes.txt"))
+    try Data("mine".utf8).write(to: own)
+    _ = try scratch.run(configuration, .overwrite)
+    #expect(try Data(contentsOf: own) == Data("mine".utf8))
+  }
+
   @Test func tooLittleTextIsOneLine() throws {
     let scratch = try Scratch(text: "too short\nfor one\nsequence\n!")
     #expect {

@@ -11,7 +11,8 @@ package final class MappedFile: Sendable {
 
   package init(mapping path: String) throws(FileFault) {
     self.path = path
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // Without O_NONBLOCK opening a named pipe would wait for a writer.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw FileFault("open", path, code: errno) }
     defer { close(descriptor) }
     var status = stat()

@@ -58,6 +58,11 @@ package struct RunData {
         "model.vocabulary_size: token files do not say how large their vocabulary is; give it or data.tokenizer"
       )
     }
+    // Token files come from elsewhere: a wrong id shows now and not after hours.
+    for source in sources + held { try source.checkTokens(vocabularySize: vocabulary) }
+    if let short = validationFiles.first(where: { $0.count < 2 }) {
+      throw TrainingError.data("\(short.path): \(short.count) tokens are too few to validate on; use more text")
+    }
     vocabularySize = vocabulary
     trainingFiles = files
     self.weights = weights
@@ -128,6 +133,11 @@ struct RunSource {
     }
     corpus = isTokens ? nil : try Corpus([section.path], key: section.textField, format: format)
     file = isTokens ? try TokenFile(path: section.path) : nil
+  }
+
+  /// Reads all ids of a token file; text was encoded within the vocabulary.
+  func checkTokens(vocabularySize: Int) throws(DataError) {
+    try file?.checkTokens(vocabularySize: vocabularySize)
   }
 
   struct Split {

@@ -31,11 +31,15 @@ package struct RunFolder: Sendable {
   /// Makes the folder ready for `start`.
   package func prepare(_ start: Start) throws(TrainingError) {
     let manager = FileManager.default
-    let holdsRun = manager.fileExists(atPath: configuration.path)
+    let holdsRun = manager.fileExists(atPath: facts.path)
     var isFolder: ObjCBool = false
     let exists = manager.fileExists(atPath: url.path, isDirectory: &isFolder)
     if exists, !isFolder.boolValue {
       throw .runFolder(path: url.path, problem: "is a file; give another output.folder")
+    }
+    if !holdsRun, manager.fileExists(atPath: configuration.path) {
+      throw .runFolder(
+        path: url.path, problem: "holds a configuration.yaml that no run wrote; give another output.folder")
     }
     switch start {
     case .fresh where holdsRun:
@@ -47,9 +51,7 @@ package struct RunFolder: Sendable {
     case .resume where !holdsRun:
       throw .runFolder(path: url.path, problem: "holds no run to resume; start one without --resume")
     case .overwrite where holdsRun:
-      for item in [
-        configuration, facts, tokenizer, data, metrics, checkpoints, tensorBoard, report, sample,
-      ] where manager.fileExists(atPath: item.path) {
+      for item in ownItems where manager.fileExists(atPath: item.path) {
         do { try manager.removeItem(at: item) } catch {
           throw .writing(
             path: item.path, reason: "the old run cannot be removed (\(error.localizedDescription))")
@@ -60,6 +62,33 @@ package struct RunFolder: Sendable {
     do { try manager.createDirectory(at: url, withIntermediateDirectories: true) } catch {
       throw .writing(path: url.path, reason: "the folder cannot be made; check the path and its permissions")
     }
+  }
+
+  /// What a run wrote here, and nothing of anybody else's.
+  private var ownItems: [URL] {
+    func children(_ folder: URL, _ prefix: String) -> [URL] {
+      let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+      return names.filter { $0.hasPrefix(prefix) }.map { folder.appendingPathComponent($0) }
+    }
+    return children(data, "source-") + children(tensorBoard, "events.out.tfevents")
+      + children(checkpoints, "step-")
+      + [configuration, tokenizer, metrics, report, sample, facts]
+  }
+
+  /// Whether `path` lies in this folder or is it.
+  func contains(_ path: String) -> Bool {
+    let (inner, outer) = (
+      URL(fileURLWithPath: path).standardizedFileURL.pathComponents, url.standardizedFileURL.pathComponents
+    )
+    return inner.starts(with: outer)
+  }
+
+  /// Claims the folder for this process until the claim is let go.
+  package func claim() throws(TrainingError) -> RunClaim {
+    do { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) } catch {
+      throw .writing(path: url.path, reason: "the folder cannot be made; check the path and its permissions")
+    }
+    return try RunClaim(url.appendingPathComponent("lock").path, folder: url.path)
   }
 
   /// Writes a small text file whole or not at all.

@@ -42,13 +42,14 @@ enum RunPage {
       }
     }
     var points: [RunReport.Point] = []
+    var fixed: [String: Int] = [:]
+    for role in persistent where program.byteCount(of: role) > 0 {
+      fixed[role.title] = program.byteCount(of: role)
+    }
     for (group, timeline) in zip(program.groups, plan.timelines) where group[0].kind != .evaluation {
       let instructions = group.flatMap { segment in segment.instructions.map { (segment.kind, $0) } }
       for (index, alive) in timeline.enumerated() {
-        var bytes: [String: Int] = [:]
-        for role in persistent where program.byteCount(of: role) > 0 {
-          bytes[role.title] = program.byteCount(of: role)
-        }
+        var bytes = fixed
         for (role, count) in alive { bytes[role.title] = count }
         let (kind, instruction) = instructions[index]
         points.append(

@@ -1,14 +1,15 @@
 import Foundation
 import Synchronization
 
-/// A wish to stop, from Ctrl-C or a batch system: the run finishes its step, saves and ends. A second signal
+/// A wish to stop, from Ctrl-C, a batch system or a lost terminal: the run finishes its step, saves and ends. A second signal
 /// ends the process at once.
 package enum StopRequest {
   private static let requested = Atomic<Bool>(false)
 
-  /// Listens to SIGINT and SIGTERM from now on.
+  /// Listens to SIGINT, SIGTERM and SIGHUP from now on.
   package static func listen() {
-    for number in [SIGINT, SIGTERM] {
+    signal(SIGXFSZ, SIG_IGN)  // Too large a file is an ordinary write error.
+    for number in [SIGINT, SIGTERM, SIGHUP] {
       signal(number) { number in
         StopRequest.requested.store(true, ordering: .relaxed)
         signal(number, SIG_DFL)

@@ -54,13 +54,13 @@ package struct TrainingRun: ~Copyable {
     let facts = RunFacts(command: command, threads: setup.threads)
     let folder = setup.folder
     let resumed = start == .resume ? setup.firstStep : nil
-    try folder.write(setup.configuration.resolvedYAML, to: folder.configuration)
     if start != .resume {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
       encoder.keyEncodingStrategy = .convertToSnakeCase
       try folder.write(String(decoding: try encoder.encode(facts), as: UTF8.self) + "\n", to: folder.facts)
     }
+    try folder.write(setup.configuration.resolvedYAML, to: folder.configuration)
     let metrics = try MetricsFile(path: folder.metrics.path, resumingAfter: resumed)
     let events =
       configuration.output.tensorboard
@@ -91,7 +91,8 @@ package struct TrainingRun: ~Copyable {
       let outcome: StepOutcome
       do {
         outcome = try loop.run(step: step, learningRate: rate.value(step: step), setup.dataset)
-      } catch let error as NonFiniteStep {
+      } catch {
+        // Nothing was updated: what the steps before gave is saved.
         progress.finish()
         try finish(step: step - 1, status: "stopped: \(error)", saves: step - 1 > setup.firstStep)
         throw error
@@ -104,7 +105,11 @@ package struct TrainingRun: ~Copyable {
       if isLast || (training.validateEvery > 0 && step.isMultiple(of: training.validateEvery)) {
         validation = try validate(isLast: isLast)
       }
-      try log(step, outcome, rate.value(step: step), validation, speed)
+      do { try log(step, outcome, rate.value(step: step), validation, speed) } catch {
+        // The steps so far are worth more than their record.
+        try? save(step)
+        throw error
+      }
       if configuration.checkpoint.every > 0, step.isMultiple(of: configuration.checkpoint.every), !isLast {
         try save(step)
       }

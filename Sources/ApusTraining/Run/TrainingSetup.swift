@@ -18,6 +18,7 @@ struct TrainingSetup {
   let executor: Executor
   let dataset: TokenDataset
   let store: CheckpointStore
+  private let claim: RunClaim
   let threads: Int
   /// The last step of the checkpoint that the run goes on from; 0 for a new run.
   let firstStep: Int
@@ -44,6 +45,11 @@ struct TrainingSetup {
     try configuration.check(shape: model, tokenizerVocabularySize: 0)
     try Executor.checkFit(.training(model, settings), threads: threads)
 
+    if let from = configuration.model.from, start == .overwrite, folder.contains(from) {
+      throw TrainingError.runFolder(
+        path: folder.url.path, problem: "holds the model to start from; give another output.folder")
+    }
+    claim = try folder.claim()
     try folder.prepare(start)
     for message in try store.prepare() { note("checkpoints: \(message)") }
     data = try RunData(
@@ -79,7 +85,7 @@ struct TrainingSetup {
     for message in skipped { note("checkpoints: \(message)") }
     guard let checkpoint else {
       throw TrainingError.runFolder(
-        path: folder.url.path, problem: "holds no complete checkpoint to resume from")
+        path: folder.url.path, problem: "holds no complete checkpoint to resume from; start anew with --overwrite")
     }
     let state = try checkpoint.state(as: CheckpointState.self)
     guard state.model == model else {
@@ -92,6 +98,11 @@ struct TrainingSetup {
       throw TrainingError.runFolder(
         path: folder.url.path,
         problem: "the run has finished its \(state.step) steps; raise training.steps to go on")
+    }
+    if let fingerprint = data.tokenizer?.fingerprint, fingerprint != state.tokenizerFingerprint {
+      throw TrainingError.runFolder(
+        path: folder.url.path,
+        problem: "tokenizer.json is not the one that the checkpoint of step \(state.step) was trained with; put it back")
     }
     if state.configurationYAML != self.configuration.resolvedYAML {
       note("configuration: changed since the checkpoint was saved; the run goes on with the new one")

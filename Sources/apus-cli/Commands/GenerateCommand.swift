@@ -50,7 +50,7 @@ enum GenerateCommand: Command {
     try WeightExchange(generator.executor).read(from: model.source)
 
     var output = GeneratedText(tokenizer, stops: stops, echoes: !arguments.flag("json"))
-    if let text = arguments.text("prompt"), !arguments.flag("json") { output.echo(text) }
+    if let text = arguments.text("prompt"), !arguments.flag("json") { try output.echo(text) }
     let watch = Stopwatch()
     try generator.generate(
       prompt, count: count,
@@ -58,7 +58,7 @@ enum GenerateCommand: Command {
         temperature: temperature, topK: arguments.integer("top-k") ?? 0, topP: topP,
         seed: UInt64(arguments.integer("seed") ?? 0))
     ) { try output.append($0) }
-    output.finish()
+    try output.finish()
     if arguments.flag("json") {
       print(
         try JSONText.of(
@@ -116,14 +116,14 @@ struct GeneratedText {
   }
 
   /// Prints text that is not part of what is generated.
-  func echo(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+  func echo(_ text: String) throws { try StandardOutput.write(text) }
 
   /// Adds a token; false where the text has ended.
   mutating func append(_ token: Int32) throws -> Bool {
     if let end = tokenizer?.endOfText, token == end { return false }
     tokens.append(token)
     guard decoder != nil else {
-      if echoes { echo("\(tokens.count == 1 ? "" : " ")\(token)") }
+      if echoes { try echo("\(tokens.count == 1 ? "" : " ")\(token)") }
       return true
     }
     text += decoder?.append(token) ?? ""
@@ -131,21 +131,21 @@ struct GeneratedText {
       text = String(text[..<stop])
       return false
     }
-    printReady(holdingBack: (stops.map(\.count).max() ?? 1) - 1)
+    try printReady(holdingBack: (stops.map(\.count).max() ?? 1) - 1)
     return true
   }
 
-  mutating func finish() {
+  mutating func finish() throws {
     // Bytes of an unfinished character at the end belong to the text unless a stop text cut it.
     if stops.isEmpty { text += decoder?.finish() ?? "" }
-    printReady(holdingBack: 0)
-    if echoes { echo("\n") }
+    try printReady(holdingBack: 0)
+    if echoes { try echo("\n") }
   }
 
-  private mutating func printReady(holdingBack: Int) {
+  private mutating func printReady(holdingBack: Int) throws {
     let ready = text.count - holdingBack
     guard echoes, ready > printed else { return }
-    echo(String(text.dropFirst(printed).prefix(ready - printed)))
+    try echo(String(text.dropFirst(printed).prefix(ready - printed)))
     printed = ready
   }
 }
