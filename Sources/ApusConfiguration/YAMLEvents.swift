@@ -55,7 +55,8 @@ func yamlEvents(of text: String) throws(YAMLSyntaxError) -> [YAMLEvent] {
       guard depth <= deepestNesting else {
         return .failure(
           YAMLSyntaxError(
-            line: Int(event.start_mark.line) + 1, message: "lists and mappings are nested deeper than \(deepestNesting)"))
+            line: Int(event.start_mark.line) + 1,
+            message: "lists and mappings are nested deeper than \(deepestNesting)"))
       }
       events.append(translated)
     }

@@ -29,9 +29,10 @@ package struct RecomputationComparison: Hashable, Sendable {
       return (policy: policy, program: StepProgram.training(model, settings))
     }
     func flops(_ program: StepProgram) -> Double {
-      Double(program.segments.reduce(0) { sum, segment in
-        [.forward, .backward].contains(segment.kind) ? sum + segment.cost.flops : sum
-      })
+      Double(
+        program.segments.reduce(0) { sum, segment in
+          [.forward, .backward].contains(segment.kind) ? sum + segment.cost.flops : sum
+        })
     }
     let base = flops(programs[0].program)
     rows = programs.map { policy, program in

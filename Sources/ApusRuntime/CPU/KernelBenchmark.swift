@@ -6,7 +6,10 @@ import Foundation
 /// definition in Swift.
 package struct KernelBenchmark {
   /// What limits a kernel on a machine without overhead.
-  package enum Bound: String, Codable, Hashable, Sendable { case matrixPeak = "matrix peak", memory }
+  package enum Bound: String, Codable, Hashable, Sendable {
+    case matrixPeak = "matrix peak"
+    case memory
+  }
 
   /// One kernel's result.
   package struct Time: Codable, Hashable, Sendable {
@@ -125,7 +128,8 @@ package struct KernelBenchmark {
         run: { apus_gelu_forward_f32(y, x, Int64(n)) }, scalar: { R.geluForward(y, x, n) }),
       Case(
         kernel: "gelu gradient", shape: "1024 x 3072", work: bytes(3 * n), bound: .memory,
-        run: { apus_gelu_backward_f32(y, dy, x, Int64(n), 0) }, scalar: { R.geluBackward(y, dy, x, n, false) }),
+        run: { apus_gelu_backward_f32(y, dy, x, Int64(n), 0) }, scalar: { R.geluBackward(y, dy, x, n, false) }
+      ),
       Case(
         kernel: "swiglu", shape: "1024 x 2048", work: bytes(3 * t * 2048), bound: .memory,
         run: { apus_swiglu_forward_f32(y, x, Int64(t), 2048) }, scalar: { R.swigluForward(y, x, t, 2048) }),

@@ -13,7 +13,8 @@ package final class RunClaim {
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       close(descriptor)
       throw .runFolder(
-        path: folder, problem: "another apus train is running here; wait for it or give another output.folder")
+        path: folder, problem: "another apus train is running here; wait for it or give another output.folder"
+      )
     }
   }
 

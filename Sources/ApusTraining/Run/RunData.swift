@@ -61,7 +61,8 @@ package struct RunData {
     // Token files come from elsewhere: a wrong id shows now and not after hours.
     for source in sources + held { try source.checkTokens(vocabularySize: vocabulary) }
     if let short = validationFiles.first(where: { $0.count < 2 }) {
-      throw TrainingError.data("\(short.path): \(short.count) tokens are too few to validate on; use more text")
+      throw TrainingError.data(
+        "\(short.path): \(short.count) tokens are too few to validate on; use more text")
     }
     vocabularySize = vocabulary
     trainingFiles = files

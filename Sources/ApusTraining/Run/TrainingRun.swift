@@ -194,7 +194,10 @@ struct Throughput {
   private var first: Double?
 
   mutating func add(tokens: Int, seconds: Double) {
-    guard first != nil else { return first = Double(tokens) / seconds }
+    guard first != nil else {
+      first = Double(tokens) / seconds
+      return
+    }
     self.tokens += tokens
     self.seconds += seconds
   }

@@ -85,7 +85,8 @@ struct TrainingSetup {
     for message in skipped { note("checkpoints: \(message)") }
     guard let checkpoint else {
       throw TrainingError.runFolder(
-        path: folder.url.path, problem: "holds no complete checkpoint to resume from; start anew with --overwrite")
+        path: folder.url.path,
+        problem: "holds no complete checkpoint to resume from; start anew with --overwrite")
     }
     let state = try checkpoint.state(as: CheckpointState.self)
     guard state.model == model else {
@@ -102,7 +103,9 @@ struct TrainingSetup {
     if let fingerprint = data.tokenizer?.fingerprint, fingerprint != state.tokenizerFingerprint {
       throw TrainingError.runFolder(
         path: folder.url.path,
-        problem: "tokenizer.json is not the one that the checkpoint of step \(state.step) was trained with; put it back")
+        problem:
+          "tokenizer.json is not the one that the checkpoint of step \(state.step) was trained with; put it back"
+      )
     }
     if state.configurationYAML != self.configuration.resolvedYAML {
       note("configuration: changed since the checkpoint was saved; the run goes on with the new one")

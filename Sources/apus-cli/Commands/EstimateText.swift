@@ -10,8 +10,8 @@ enum EstimateText {
     _ estimate: MemoryEstimate, _ fit: MemoryFit, _ policies: RecomputationComparison, _ job: EstimatedJob
   ) -> String {
     [
-      heading(estimate, job), parameters(estimate), bytes(estimate), peaks(estimate), saved(estimate), recomputation(policies),
-      largest(estimate), flops(estimate), verdict(estimate, fit),
+      heading(estimate, job), parameters(estimate), bytes(estimate), peaks(estimate), saved(estimate),
+      recomputation(policies), largest(estimate), flops(estimate), verdict(estimate, fit),
     ].joined(separator: "\n")
   }
 
