@@ -20,7 +20,8 @@ package struct KernelBenchmark {
     /// FLOP/s where the matrix peak bounds the kernel, bytes/s where memory does.
     package var rate: Double
     package var bound: Bound
-    /// `rate` as a share of the measured peak or bandwidth. More than 1 where data stays in the cache.
+    /// `rate` as a share of the measured peak or bandwidth. More than 1 where data stays in the
+    /// cache or is written where it was just read, which adding two vectors into a third is not.
     package var shareOfBound: Double
     /// One run of the scalar definition on one thread; of attention one head is run and multiplied.
     package var scalarSeconds: Double

@@ -101,8 +101,8 @@ enum BenchCommand {
       print(table)
       print(
         "\(machine.threads) threads; peak \((machine.peakFLOPsPerSecond / 1e9).formatted(decimals: 1)) GFLOP/s, "
-          + "memory \((machine.memoryBytesPerSecond / 1e9).formatted(decimals: 1)) GB/s; more than 100 % of memory "
-          + "is the cache's")
+          + "memory \((machine.memoryBytesPerSecond / 1e9).formatted(decimals: 1)) GB/s (two vectors added into a third)\n"
+          + "more than 100 % of memory: the data stays in the cache, or is written where it was just read")
     }
   }
 
