@@ -54,9 +54,13 @@ enum EvaluateCommand: Command {
         throw UsageError("\(path) is text, but the model has no tokenizer.json: give a token file (.bin)")
       }
       let tokenizer = try Tokenizer(contentsOf: tokenizerFile)
-      let text = try MappedFile(path: path)
-      let tokens = text.withBytes { tokenizer.encode($0) }
-      bytes = text.bytes.count
+      var (tokens, textBytes): ([Int32], Int) = ([], 0)
+      try Corpus([path]).forEachDocument { document in
+        if !tokens.isEmpty, let end = tokenizer.endOfText { tokens.append(end) }
+        tokens += tokenizer.encode(document.bytes)
+        textBytes += document.bytes.count
+      }
+      bytes = textBytes
       evaluation = try evaluator.run(count: tokens.count) { tokens[$0] }
     }
     guard evaluation.tokens > 0 else {
