@@ -5,9 +5,6 @@ package enum ProcessMemory {
   /// The most physical memory the process has held at once, bytes (`VmHWM`); 0 where unknown.
   package static var peakResidentBytes: Int { field("VmHWM:") }
 
-  /// Physical memory the process holds now, bytes (`VmRSS`); 0 where unknown.
-  package static var residentBytes: Int { field("VmRSS:") }
-
   private static func field(_ name: String) -> Int {
     guard let data = FileManager.default.contents(atPath: "/proc/self/status") else { return 0 }
     for line in String(decoding: data, as: UTF8.self).split(separator: "\n") where line.hasPrefix(name) {

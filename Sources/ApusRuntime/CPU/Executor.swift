@@ -126,9 +126,6 @@ package final class Executor {
   /// End of the last byte of the arena that was touched since `poison`.
   package var arenaHighWater: Int { arena.arena.highWater() }
 
-  /// Bytes of the arena that were touched since `poison`.
-  package var arenaTouchedByteCount: Int { arena.arena.touchedByteCount() }
-
   private func fillTables() {
     for table in program.tables {
       switch table.content {

@@ -20,14 +20,6 @@ extension Arena {
     while count > 0, words[count - 1] == Self.poison { count -= 1 }
     return count * 4
   }
-
-  /// Bytes that no longer hold the pattern.
-  package borrowing func touchedByteCount() -> Int {
-    let words = base.assumingMemoryBound(to: UInt32.self)
-    var touched = 0
-    for index in 0..<(byteCount + Self.guardByteCount) / 4 where words[index] != Self.poison { touched += 4 }
-    return touched
-  }
 }
 
 /// An instruction wrote outside the slots of its outputs and its workspace.

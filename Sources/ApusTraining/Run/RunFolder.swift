@@ -28,8 +28,8 @@ package struct RunFolder: Sendable {
     case resume
   }
 
-  /// Makes the folder ready for `start`.
-  package func prepare(_ start: Start) throws(TrainingError) {
+  /// Claims the folder for this process and makes it ready for `start`.
+  package func prepare(_ start: Start) throws(TrainingError) -> RunClaim {
     let manager = FileManager.default
     let holdsRun = manager.fileExists(atPath: facts.path)
     var isFolder: ObjCBool = false
@@ -50,18 +50,17 @@ package struct RunFolder: Sendable {
           + "output.folder")
     case .resume where !holdsRun:
       throw .runFolder(path: url.path, problem: "holds no run to resume; start one without --resume")
-    case .overwrite where holdsRun:
-      for item in ownItems where manager.fileExists(atPath: item.path) {
-        do { try manager.removeItem(at: item) } catch {
-          throw .writing(
-            path: item.path, reason: "the old run cannot be removed (\(error.localizedDescription))")
-        }
-      }
     default: break
     }
-    do { try manager.createDirectory(at: url, withIntermediateDirectories: true) } catch {
-      throw .writing(path: url.path, reason: "the folder cannot be made; check the path and its permissions")
+    let claim = try claim()
+    guard start == .overwrite, holdsRun else { return claim }
+    for item in ownItems where manager.fileExists(atPath: item.path) {
+      do { try manager.removeItem(at: item) } catch {
+        throw .writing(
+          path: item.path, reason: "the old run cannot be removed (\(error.localizedDescription))")
+      }
     }
+    return claim
   }
 
   /// What a run wrote here, and nothing of anybody else's.

@@ -49,8 +49,7 @@ struct TrainingSetup {
       throw TrainingError.runFolder(
         path: folder.url.path, problem: "holds the model to start from; give another output.folder")
     }
-    claim = try folder.claim()
-    try folder.prepare(start)
+    claim = try folder.prepare(start)
     for message in try store.prepare() { note("checkpoints: \(message)") }
     data = try RunData(
       configuration.data, sources, folder: folder, folderTokenizer: from?.tokenizer,
