@@ -27,6 +27,9 @@ let package = Package(
       name: "ApusRuntime",
       dependencies: ["ApusCore", "ApusProgram", "ApusReference", "CApusKernels", "CApusMatrix"]),
 
+    // Ranks.
+    .target(name: "ApusCommunication", dependencies: ["ApusCore"]),
+
     // What surrounds a step.
     .target(name: "ApusConfiguration", dependencies: ["ApusCore", "ApusProgram", "ApusModels", "CYAML"]),
     .target(name: "ApusData", dependencies: ["ApusCore", "CPCRE2"]),
