@@ -28,7 +28,7 @@ let package = Package(
       dependencies: ["ApusCore", "ApusProgram", "ApusReference", "CApusKernels", "CApusMatrix"]),
 
     // Ranks.
-    .target(name: "ApusCommunication", dependencies: ["ApusCore"]),
+    .target(name: "ApusCommunication", dependencies: ["ApusCore", "CApusKernels"]),
 
     // What surrounds a step.
     .target(name: "ApusConfiguration", dependencies: ["ApusCore", "ApusProgram", "ApusModels", "CYAML"]),
@@ -53,6 +53,10 @@ let package = Package(
       ]),
 
     .testTarget(name: "ApusCoreTests", dependencies: ["ApusCore"]),
+    // Checks of every primitive, for threads and for processes.
+    .target(
+      name: "CollectiveCases", dependencies: ["ApusCore", "ApusCommunication"], path: "Tests/CollectiveCases"),
+    .testTarget(name: "ApusCommunicationTests", dependencies: ["ApusCommunication", "CollectiveCases"]),
     .testTarget(name: "ApusProgramTests", dependencies: ["ApusProgram", "ApusModels"]),
     .testTarget(name: "ApusKernelTests", dependencies: ["ApusReference", "CApusKernels", "CApusMatrix"]),
     .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusProgram", "ApusModels", "ApusRuntime"]),

@@ -1,15 +1,13 @@
-import ApusCore
-
 /// A transfer in flight as its transport knows it.
 package protocol Transfer: AnyObject {
   /// Blocks until the transfer is over on this rank; called once.
   func finish() throws(CommunicationError)
-  /// Whether nobody needs to wait for it any more: it is over, or its group has failed.
-  var isOver: Bool { get }
+  /// The rank goes on without having waited: the group cannot. Called after `finish` too, when it does nothing.
+  func drop()
 }
 
-/// A collective in flight. It must be waited for; dropping one that is under way is a mistake of ours and stops
-/// the program.
+/// A collective in flight, which must be waited for. Dropping it, as an error does that is thrown between start
+/// and wait, ends the run: the other ranks would wait for ever.
 package struct Pending: ~Copyable {
   private let transfer: any Transfer
 
@@ -21,5 +19,5 @@ package struct Pending: ~Copyable {
   /// - Throws: when a rank has failed or has not come within the world's stall limit.
   package consuming func wait() throws(CommunicationError) { try transfer.finish() }
 
-  deinit { require(transfer.isOver, "a collective was started and never waited for") }
+  deinit { transfer.drop() }
 }
