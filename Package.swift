@@ -14,6 +14,8 @@ let package = Package(
     .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+    .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
+    .target(name: "CApusMPI", dependencies: ["CMPI"]),
     .target(name: "CApusKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
     .target(name: "CApusMatrix", dependencies: ["COneDNN"], linkerSettings: [.linkedLibrary("dnnl")]),
 
@@ -28,7 +30,7 @@ let package = Package(
       dependencies: ["ApusCore", "ApusProgram", "ApusReference", "CApusKernels", "CApusMatrix"]),
 
     // Ranks.
-    .target(name: "ApusCommunication", dependencies: ["ApusCore", "CApusKernels"]),
+    .target(name: "ApusCommunication", dependencies: ["ApusCore", "CApusKernels", "CApusMPI"]),
 
     // What surrounds a step.
     .target(name: "ApusConfiguration", dependencies: ["ApusCore", "ApusProgram", "ApusModels", "CYAML"]),
@@ -56,7 +58,12 @@ let package = Package(
     // Checks of every primitive, for threads and for processes.
     .target(
       name: "CollectiveCases", dependencies: ["ApusCore", "ApusCommunication"], path: "Tests/CollectiveCases"),
-    .testTarget(name: "ApusCommunicationTests", dependencies: ["ApusCommunication", "CollectiveCases"]),
+    // A process of an MPI job, for the tests that start mpirun.
+    .executableTarget(
+      name: "RankTrial", dependencies: ["ApusCore", "ApusCommunication", "CollectiveCases"],
+      path: "Tests/RankTrial"),
+    .testTarget(
+      name: "ApusCommunicationTests", dependencies: ["ApusCommunication", "CollectiveCases", "RankTrial"]),
     .testTarget(name: "ApusProgramTests", dependencies: ["ApusProgram", "ApusModels"]),
     .testTarget(name: "ApusKernelTests", dependencies: ["ApusReference", "CApusKernels", "CApusMatrix"]),
     .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusProgram", "ApusModels", "ApusRuntime"]),

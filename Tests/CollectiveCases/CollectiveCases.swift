@@ -5,6 +5,8 @@ import Foundation
 /// A result that is not what it should be.
 package struct CaseFailure: Error, CustomStringConvertible {
   package let description: String
+
+  package init(description: String) { self.description = description }
 }
 
 /// Checks of every primitive that a rank makes together with the others, over any transport.
