@@ -153,7 +153,7 @@ enum BenchCommand {
       let benchmark = try TrainingBenchmark(
         model, microBatchSize: arguments.integer("micro-batch") ?? 1, sequenceLength: length,
         accumulation: arguments.integer("accumulation") ?? 1,
-        recomputation: arguments.choice("recomputation", RecomputationPolicy.self) ?? .none,
+        recomputation: .uniform(arguments.choice("recomputation", RecomputationPolicy.self) ?? .none),
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       let result = try benchmark.run(steps: arguments.integer("steps") ?? 1)
       let operations = arguments.flag("profile") ? benchmark.profile() : nil
