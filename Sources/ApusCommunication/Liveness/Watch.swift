@@ -56,6 +56,7 @@ final class Watch: @unchecked Sendable {
       for link in links.values { link.send(.verdict(reason)) }
       return
     }
+    links[0]?.send(.report(status.report))
     links[0]?.send(.failure(reason))
     Thread.sleep(forTimeInterval: 5)
   }
