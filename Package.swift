@@ -19,6 +19,8 @@ let package = Package(
     .target(name: "CApusKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
     .target(name: "CApusMatrix", dependencies: ["COneDNN"], linkerSettings: [.linkedLibrary("dnnl")]),
 
+    .target(name: "CApusWatch"),
+
     // The step program and what reads it.
     .target(name: "ApusCore"),
     .target(name: "ApusReference", dependencies: ["ApusCore"]),
@@ -27,7 +29,9 @@ let package = Package(
     .target(name: "ApusForesight", dependencies: ["ApusCore", "ApusProgram", "ApusModels"]),
     .target(
       name: "ApusRuntime",
-      dependencies: ["ApusCore", "ApusProgram", "ApusReference", "CApusKernels", "CApusMatrix"]),
+      dependencies: [
+        "ApusCore", "ApusProgram", "ApusReference", "CApusKernels", "CApusMatrix", "CApusWatch",
+      ]),
 
     // Ranks.
     .target(name: "ApusCommunication", dependencies: ["ApusCore", "CApusKernels", "CApusMPI"]),
