@@ -10,8 +10,8 @@ package struct GanttSVG: Sendable, CustomStringConvertible {
   private static let plotWidth = 1000.0
   private static let laneHeight = 24.0
   private static let top = 64.0
-  /// Letters of 11 pixels are about this wide.
-  private static let letterWidth = 6.6
+  /// Letters of 11 pixels are at most this wide, but for W.
+  private static let letterWidth = 7.4
 
   private var left: Double {
     24 + Self.letterWidth * Double(timeline.lanes.map(\.title.count).max() ?? 0)
