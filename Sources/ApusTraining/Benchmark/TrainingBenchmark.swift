@@ -46,7 +46,7 @@ package struct TrainingBenchmark {
   /// Measures the peak, prepares the step and runs steps 1 and 2 over a poisoned arena.
   package init(
     _ model: ModelConfiguration, microBatchSize: Int, sequenceLength: Int, accumulation: Int = 1,
-    recomputation: RecomputationPolicy = .none, threads: Int
+    recomputation: RecomputationSettings = .none, threads: Int
   ) throws {
     self.model = model
     self.sequenceLength = sequenceLength

@@ -32,17 +32,19 @@ struct TrainingSetup {
     store = CheckpointStore(folder: folder.checkpoints, keep: configuration.checkpoint.keep)
     // Whatever can be told without touching the run folder is told first: an old run is not lost to a typo.
     let sources = try RunSources(configuration.data)
-    let from = try configuration.model.from.map { try ModelFolder($0) }
+    let from = try configuration.model.from.map { try ModelFolder($0, warn: note) }
     guard var model = from?.configuration ?? configuration.model.shape else {
       throw TrainingError.data("model: give a preset, a shape or a folder to start from")
     }
     let fixedVocabulary = model.vocabularySize > 0 ? model.vocabularySize : nil
     if fixedVocabulary == nil { model.vocabularySize = configuration.data.tokenizerVocabularySize }
-    settings = TrainingProgramSettings(
+    var settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), recomputation: training.recomputation,
-      evaluates: configuration.data.hasValidation)
+      optimizer: OptimizerSettings(training), evaluates: configuration.data.hasValidation)
     try configuration.check(shape: model, tokenizerVocabularySize: 0)
+    let catalogue = CPUCatalogue(threads: threads)
+    settings.recomputation = try training.recomputation.settings(
+      for: model, settings, workspace: catalogue.workspace)
     try Executor.checkFit(.training(model, settings), threads: threads)
 
     if let from = configuration.model.from, start == .overwrite, folder.contains(from) {
@@ -67,6 +69,10 @@ struct TrainingSetup {
       weights: data.weights.count > 1 ? data.weights : nil,
       sequenceLength: training.sequenceLength, vocabularySize: model.vocabularySize,
       seed: UInt64(bitPattern: Int64(configuration.data.seed)), shuffle: configuration.data.shuffle)
+    // A budget is kept for the final vocabulary.
+    settings.recomputation = try training.recomputation.settings(
+      for: model, settings, workspace: catalogue.workspace)
+    self.settings = settings
     let program = StepProgram.training(model, settings)
     executor = try Executor(program, threads: threads)
     note(Self.planLine(program, executor.plan))

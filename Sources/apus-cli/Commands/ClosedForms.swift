@@ -104,7 +104,7 @@ struct ClosedForms: Encodable {
     for entry in activations {
       table.add([entry.recomputation, formulas[entry.recomputation] ?? "", "\(ByteCount(entry.bytes))"])
     }
-    table.add(["this program, none", "counted, fp32", kept.bytes.description])
+    table.add(["this program", "counted in it", kept.bytes.description])
     return table.description + """
       The formula's transformer keeps bf16 tensors, dropout masks and the attention matrix, and is 4 h wide;
       Apus keeps fp32 tensors, has no dropout, and computes the attention matrix tile by tile.
