@@ -15,6 +15,9 @@ package struct PrecisionPolicy: Hashable, Sendable, Codable {
   /// Whether the optimizer updates float32 master weights beside those that forward reads.
   package var hasMasterWeights: Bool { compute != .float32 }
 
+  /// Whether the loss is scaled up before backward, so that gradients of activations stay in float16's range.
+  package var scalesLoss: Bool { compute == .float16 }
+
   package static let fp32 = PrecisionPolicy(compute: .float32, gradients: .float32)
   /// 2 + 2 + 4 + 8 = 16 bytes a parameter.
   package static let bf16 = PrecisionPolicy(compute: .bfloat16, gradients: .bfloat16)

@@ -8,17 +8,19 @@ package struct TrainingProgramSettings: Hashable, Sendable {
   package var sequenceLength: Int
   package var optimizer: OptimizerSettings
   package var recomputation: RecomputationPolicy
+  package var precision: PrecisionPolicy
   /// Whether to add a forward-only segment that gives the loss of each token.
   package var evaluates: Bool
 
   package init(
     microBatchSize: Int, sequenceLength: Int, optimizer: OptimizerSettings = OptimizerSettings(),
-    recomputation: RecomputationPolicy = .none, evaluates: Bool = false
+    recomputation: RecomputationPolicy = .none, precision: PrecisionPolicy = .fp32, evaluates: Bool = false
   ) {
     self.microBatchSize = microBatchSize
     self.sequenceLength = sequenceLength
     self.optimizer = optimizer
     self.recomputation = recomputation
+    self.precision = precision
     self.evaluates = evaluates
   }
 }
@@ -35,7 +37,7 @@ extension StepProgram {
   package static func training(
     _ declaration: ModelDeclaration, _ settings: TrainingProgramSettings
   ) -> StepProgram {
-    var step = StepRecorder()
+    var step = StepRecorder(precision: settings.precision)
     let model = declaration(&step, true)
     var program = StepProgram(model, rows: settings.microBatchSize * settings.sequenceLength, in: &step)
     let context = SequenceContext.sequences(length: settings.sequenceLength)
@@ -50,7 +52,8 @@ extension StepProgram {
       boundaries: step.takeBoundaries(), in: &step)
     program.groups = [[Segment(.forward, forward), Segment(.backward, backward)]]
 
-    let (norm, coefficient) = step.clipping(model.units, maximumNorm: settings.optimizer.maximumNorm)
+    let (norm, coefficient) = step.clipping(
+      model.units, maximumNorm: settings.optimizer.maximumNorm, control: program.control)
     program.gradientNorm = norm
     program.groups.append([Segment(.synchronise, step.takeInstructions())])
     step.adamW(model.units, settings.optimizer, coefficient: coefficient, control: program.control)

@@ -5,6 +5,8 @@ import Foundation
 
 /// Runs a program with the scalar references, in `Float` or `Double`, without a plan: each storage is an
 /// array. It says what a program means; in `Double` it serves finite differences.
+///
+/// Every instruction computes in `Scalar`; what it writes to a 16-bit tensor is rounded once, to nearest even.
 package final class Interpreter<Scalar: BinaryFloatingPoint> {
   package let program: StepProgram
   private var values: [UnsafeMutablePointer<Scalar>?]
@@ -55,7 +57,21 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
   }
 
   package func run(_ kind: Segment.Kind, microbatch: Int = 0) {
-    for instruction in program.segment(kind)?.instructions ?? [] { run(instruction, microbatch) }
+    for instruction in program.segment(kind)?.instructions ?? [] {
+      run(instruction, microbatch)
+      for output in instruction.outputs {
+        output.tensor.type.round(scalars(output.tensor), output.tensor.count)
+      }
+    }
+  }
+
+  /// Sets the weights that forward reads to the rounded master weights.
+  package func roundMasterWeights() {
+    for unit in program.units {
+      guard let master = unit.master else { continue }
+      scalars(unit.weights).update(from: scalars(master), count: master.count)
+      unit.weights.type.round(scalars(unit.weights), unit.weights.count)
+    }
   }
 
   private func run(_ call: Instruction, _ microbatch: Int) {
@@ -136,9 +152,10 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     case .sumOfSquares:
       o(0).pointee = call.inputs.reduce(Scalar(0)) { $0 + Scalar(R.sumOfSquares(scalars($1), $1.count)) }
     case .clip(let op):
-      let norm = i(0).pointee.squareRoot()
+      let scale = op.isScaled ? i(1)[Control.lossScale.rawValue] : 1
+      let norm = i(0).pointee.squareRoot() / scale
       o(0).pointee = norm
-      o(1).pointee = op.maximumNorm > 0 ? min(1, Scalar(op.maximumNorm) / (norm + 1e-6)) : 1
+      o(1).pointee = (op.maximumNorm > 0 ? min(1, Scalar(op.maximumNorm) / (norm + 1e-6)) : 1) / scale
     case .adamW(let op):
       let control = i(2)
       for range in op.ranges {
@@ -147,6 +164,9 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
           control[Control.learningRate.rawValue], Scalar(op.beta1), Scalar(op.beta2), Scalar(op.epsilon),
           range.decays ? Scalar(op.weightDecay) : 0, control[Control.correction1.rawValue],
           control[Control.correction2.rawValue], i(1).pointee)
+        if call.outputs.count > 3 {
+          (o(3) + range.offset).update(from: o(0) + range.offset, count: range.count)
+        }
       }
     }
   }
@@ -162,8 +182,11 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     guard call.outputs.count > 1 else {
       return R.crossEntropyForward(losses, logits, targets, x.rows, w.rows)
     }
-    R.crossEntropyBackward(
-      losses, logits, targets, x.rows, w.rows, scalars(call.inputs[3])[Control.tokenWeight.rawValue])
+    let control = scalars(call.inputs[3])
+    var weight = control[Control.tokenWeight.rawValue]
+    if case .headLossGradient(let op) = call.op, op.isScaled { weight *= control[Control.lossScale.rawValue] }
+    R.crossEntropyBackward(losses, logits, targets, x.rows, w.rows, weight)
+    x.type.round(logits, x.rows * w.rows)
     R.product(
       x.rows, x.columns, w.rows, logits, w.rows, false, scalars(w), w.columns, false,
       scalars(call.outputs[1].tensor), x.columns, call.outputs[1].accumulates(microbatch: microbatch))
