@@ -15,7 +15,9 @@ let package = Package(
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
     .target(name: "CApusKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
-    .target(name: "CApusMatrix", dependencies: ["COneDNN"], linkerSettings: [.linkedLibrary("dnnl")]),
+    .target(
+      name: "CApusMatrix", dependencies: ["COneDNN", "CApusKernels"],
+      linkerSettings: [.linkedLibrary("dnnl")]),
 
     // The step program and what reads it.
     .target(name: "ApusCore"),

@@ -183,7 +183,7 @@ int64_t apus_product_scratch_bytes(const apus_product *product) { return product
 const char *apus_product_implementation(const apus_product *product) { return product->implementation; }
 
 int apus_product_run(
-    apus_product *product, const float *a, const float *b, float *c, const float *bias, void *scratch) {
+    apus_product *product, const void *a, const void *b, void *c, const void *bias, void *scratch) {
   const apus_product_shape *shape = &product->shape;
   if (product->calls_gemm) {
     return dnnl_sgemm(

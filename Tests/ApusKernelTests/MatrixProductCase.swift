@@ -27,7 +27,8 @@ struct ProductCase: Sendable, CustomTestStringConvertible {
     apus_product_shape(
       m: Int64(m), n: Int64(n), k: Int64(k), a_stride: Int64(strideA), b_stride: Int64(strideB),
       c_stride: Int64(strideC), transpose_a: transposeA ? 1 : 0, transpose_b: transposeB ? 1 : 0,
-      accumulate: accumulate ? 1 : 0, has_bias: hasBias ? 1 : 0)
+      accumulate: accumulate ? 1 : 0, has_bias: hasBias ? 1 : 0, a_type: APUS_F32, b_type: APUS_F32,
+      c_type: APUS_F32, bias_type: APUS_F32)
   }
 
   /// The caller destroys what this returns.

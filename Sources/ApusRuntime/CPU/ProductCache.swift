@@ -91,7 +91,8 @@ package final class ProductCache {
       m: Int64(shape.m), n: Int64(shape.n), k: Int64(shape.k), a_stride: Int64(shape.aStride),
       b_stride: Int64(shape.bStride), c_stride: Int64(shape.cStride), transpose_a: shape.transposeA ? 1 : 0,
       transpose_b: shape.transposeB ? 1 : 0, accumulate: shape.accumulate ? 1 : 0,
-      has_bias: shape.hasBias ? 1 : 0)
+      has_bias: shape.hasBias ? 1 : 0, a_type: APUS_F32, b_type: APUS_F32, c_type: APUS_F32,
+      bias_type: APUS_F32)
     var message = [CChar](repeating: 0, count: 256)
     guard let product = apus_product_create(&description, &message, Int64(message.count)) else {
       throw ProductRefusal(
