@@ -23,6 +23,8 @@ struct TrainingSetup {
   /// The last step of the checkpoint that the run goes on from; 0 for a new run.
   let firstStep: Int
   let tokensSeen: Int
+  /// The scale of the loss that the run goes on with; nil where the loss is not scaled.
+  let lossScale: LossScale?
 
   /// - Parameter note: told what is done, line by line.
   init(_ configuration: Configuration, _ start: RunFolder.Start, note: (String) -> Void) throws {
@@ -41,6 +43,7 @@ struct TrainingSetup {
     settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
       optimizer: OptimizerSettings(training), recomputation: training.recomputation,
+      precision: training.precisionPolicy,
       evaluates: configuration.data.hasValidation)
     try configuration.check(shape: model, tokenizerVocabularySize: 0)
     try Executor.checkFit(.training(model, settings), threads: threads)
@@ -78,6 +81,7 @@ struct TrainingSetup {
         note("weights: from \(from.description)")
       }
       (firstStep, tokensSeen) = (0, 0)
+      lossScale = settings.precision.scalesLoss ? LossScale() : nil
       return
     }
     let (checkpoint, skipped) = try store.latest()
@@ -111,6 +115,7 @@ struct TrainingSetup {
     }
     try WeightExchange(executor).read(from: checkpoint, moments: true)
     (firstStep, tokensSeen) = (state.step, state.tokensSeen)
+    lossScale = settings.precision.scalesLoss ? state.lossScale ?? LossScale() : nil
     note("resumed after step \(state.step)")
   }
 

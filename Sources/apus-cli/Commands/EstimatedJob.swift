@@ -32,6 +32,7 @@ struct EstimatedJob {
     settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
       optimizer: OptimizerSettings(training), recomputation: training.recomputation,
+      precision: training.precisionPolicy,
       evaluates: configuration.data.hasValidation)
     accumulation = training.gradientAccumulation
     threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
