@@ -34,7 +34,7 @@ struct TrainingSetup {
     store = CheckpointStore(folder: folder.checkpoints, keep: configuration.checkpoint.keep)
     // Whatever can be told without touching the run folder is told first: an old run is not lost to a typo.
     let sources = try RunSources(configuration.data)
-    let from = try configuration.model.from.map { try ModelFolder($0) }
+    let from = try configuration.model.from.map { try ModelFolder($0, warn: note) }
     guard var model = from?.configuration ?? configuration.model.shape else {
       throw TrainingError.data("model: give a preset, a shape or a folder to start from")
     }

@@ -17,11 +17,14 @@ package struct WeightExchange {
     case secondMoment = "optimizer.second_moment."
   }
 
-  /// Reads every weight; `moments` too where asked for.
+  /// Reads every weight; `moments` too where asked for. Numbers that are not finite are refused.
   package func read(from source: some TensorSource, moments: Bool = false) throws(CheckpointError) {
     for buffer in buffers(moments: moments) {
       for (name, _, values) in parts(buffer) {
         try source.read(name, into: values.baseAddress!)
+        if let element = values.firstIndex(where: { !$0.isFinite }) {
+          throw .notFinite(name: name, element: element, value: "\(values[element])")
+        }
       }
     }
     executor.roundMasterWeights()

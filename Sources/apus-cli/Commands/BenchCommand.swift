@@ -35,8 +35,8 @@ enum BenchCommand {
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       if arguments.flag("json") {
         let products = measured.productFLOPsPerSecond.map { (String($0.key), $0.value) }
-        return print(
-          try JSONText.of(
+        return try print(
+          JSONText.of(
             Result(
               measuredPeakFlopsPerSecond: measured.peakFLOPsPerSecond,
               memoryBytesPerSecond: measured.memoryBytesPerSecond,
@@ -56,8 +56,8 @@ enum BenchCommand {
       table.add([
         "memory, two vectors added", "\((measured.memoryBytesPerSecond / 1e9).formatted(decimals: 1)) GB/s",
       ])
-      print(table)
-      print(ArithmeticLibrary.description)
+      try print(table)
+      try print(ArithmeticLibrary.description)
     }
   }
 
@@ -79,8 +79,8 @@ enum BenchCommand {
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       let times = KernelBenchmark(machine).run()
       if arguments.flag("json") {
-        return print(
-          try JSONText.of(
+        return try print(
+          JSONText.of(
             Result(
               measuredPeakFlopsPerSecond: machine.peakFLOPsPerSecond,
               memoryBytesPerSecond: machine.memoryBytesPerSecond, threads: machine.threads, kernels: times)))
@@ -99,8 +99,8 @@ enum BenchCommand {
           "\((time.scalarSeconds / time.seconds).formatted(decimals: 0))x",
         ])
       }
-      print(table)
-      print(
+      try print(table)
+      try print(
         "\(machine.threads) threads; peak \((machine.peakFLOPsPerSecond / 1e9).formatted(decimals: 1)) GFLOP/s, "
           + "memory \((machine.memoryBytesPerSecond / 1e9).formatted(decimals: 1)) GB/s (two vectors added into a third)\n"
           + "more than 100 % of memory: the data stays in the cache, or is written where it was just read")
@@ -172,13 +172,13 @@ enum BenchCommand {
       let result = try benchmark.run(steps: arguments.integer("steps") ?? 1)
       let operations = arguments.flag("profile") ? benchmark.profile() : nil
       if arguments.flag("json") {
-        return print(try JSONText.of(Report(result: result, operations: operations)))
+        return try print(JSONText.of(Report(result: result, operations: operations)))
       }
-      show(result)
-      if let operations { show(operations, result) }
+      try show(result)
+      if let operations { try show(operations, result) }
     }
 
-    private static func show(_ r: TrainingBenchmark.Result) {
+    private static func show(_ r: TrainingBenchmark.Result) throws {
       func giga(_ value: Double) -> String { (value / 1e9).formatted(decimals: 1) }
       var table = TextTable([.text("whole step, median"), .number("")])
       table.add(["tokens/s", r.tokensPerSecond.formatted(decimals: 1)])
@@ -192,10 +192,12 @@ enum BenchCommand {
       table.add(["planned memory", "\(ByteCount(r.plannedBytes))"])
       table.add(["arena high water", "\(ByteCount(r.arenaHighWaterBytes))"])
       table.add(["peak resident", "\(ByteCount(r.peakResidentBytes))"])
-      print(table)
+      try print(table)
     }
 
-    private static func show(_ operations: [TrainingBenchmark.OperationTime], _ r: TrainingBenchmark.Result) {
+    private static func show(
+      _ operations: [TrainingBenchmark.OperationTime], _ r: TrainingBenchmark.Result
+    ) throws {
       let sum = operations.reduce(0) { $0 + $1.seconds }
       var table = TextTable([
         .text("operation"), .text("segment"), .number("ms"), .number("share"), .number("GFLOP/s"),
@@ -213,7 +215,7 @@ enum BenchCommand {
           (operation.bytesPerSecond / 1e9).formatted(decimals: 1),
         ])
       }
-      print(table)
+      try print(table)
     }
   }
 }
