@@ -1,4 +1,4 @@
-public import ApusCore
+import ApusCore
 public import ApusProgram
 
 /// How long, on which batches and by which rule the weights are trained.

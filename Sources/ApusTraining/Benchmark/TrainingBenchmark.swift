@@ -65,7 +65,10 @@ package struct TrainingBenchmark {
     executor.poison()
     executor.initializeParameters(seed: 1)
     var scale = precision.scalesLoss ? LossScale() : nil
-    for step in 1...2 { scale?.record(try loop.run(step: step, learningRate: 1e-4, scale: scale, source)) }
+    for step in 1...2 {
+      let outcome = try loop.run(step: step, learningRate: 1e-4, scale: scale, source)
+      scale?.record(outcome)
+    }
     highWater = executor.arenaHighWater
     self.scale = scale
   }
