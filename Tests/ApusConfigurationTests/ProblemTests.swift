@@ -56,7 +56,7 @@ func overrideProblems(_ overrides: String...) -> [String] {
           + "write a whole number from 1 to 1000000000",
         "job.yaml:8: training.learning_rate: -1 is out of range; use a number above 0",
         "job.yaml:9: training.gradient_clipp1ng: is an unknown key; did you mean gradient_clip?",
-        "job.yaml:10: training.precision: \"bf32\" is not known; did you mean bf16? valid are fp32, bf16 or fp16",
+        "job.yaml:10: training.precision: \"bf32\" is not known; did you mean fp32? valid are fp32, bf16 or fp16",
         "job.yaml:11: training.learning_rate: is written twice (first on line 8); keep one of the two",
         "job.yaml:13: layout.tp: tensor parallel degree 2 cannot run yet: training has one rank; use 1",
         "job.yaml:14: ouput: is an unknown key; did you mean output?",
