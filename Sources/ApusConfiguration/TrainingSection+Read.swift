@@ -5,6 +5,8 @@ extension TrainingSection {
   struct Surroundings {
     /// The longest sequence of the model; nil when unknown before a folder is read.
     var maximumSequenceLength: Int?
+    /// Layers of the model; nil when unknown before a folder is read.
+    var layerCount: Int?
     /// The data-parallel degree.
     var replicas: Int?
     /// Whether there is validation data.
@@ -43,7 +45,7 @@ extension TrainingSection {
       seed: reader.integer("seed", 0...Int.max) ?? 1234,
       precision: reader.choice("precision", Precision.self) ?? .fp32,
       gradientPrecision: reader.choice("gradient_precision", GradientPrecision.self) ?? .fp32,
-      recomputation: reader.choice("recomputation", RecomputationPolicy.self) ?? .none,
+      recomputation: RecomputationRequest(reading: &reader, layerCount: surroundings.layerCount),
       validateEvery: reader.integer("validate_every", 0...Int.max) ?? (surroundings.hasValidation ? 100 : 0),
       validationTokens: reader.integer("validation_tokens", 0...Int.max) ?? max(131_072, sequenceLength ?? 1),
       threads: reader.integer("threads", 0...1024) ?? 0)

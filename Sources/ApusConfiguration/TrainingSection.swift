@@ -68,7 +68,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
   /// `bf16` only with `bf16`.
   public var gradientPrecision: GradientPrecision
   /// What backward computes again instead of keeping it.
-  public var recomputation: RecomputationPolicy
+  public var recomputation: RecomputationRequest
   /// Steps between validations; 0 never validates.
   public var validateEvery: Int
   /// Tokens of one validation at most; 0 means all there are.
@@ -82,7 +82,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     warmupSteps: Int? = nil, schedule: Schedule = .cosine, beta1: Double = 0.9, beta2: Double = 0.95,
     epsilon: Double = 1e-8, weightDecay: Double = 0.1, decay: Decay = .matrices, gradientClip: Double = 1,
     seed: Int = 1234, precision: Precision = .fp32,
-    gradientPrecision: GradientPrecision = .fp32, recomputation: RecomputationPolicy = .none,
+    gradientPrecision: GradientPrecision = .fp32, recomputation: RecomputationRequest = .none,
     validateEvery: Int = 100, validationTokens: Int = 131_072,
     threads: Int = 0
   ) {
@@ -157,7 +157,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     entries.add("seed", seed)
     entries.add("precision", precision.rawValue)
     if precision == .bf16 { entries.add("gradient_precision", gradientPrecision.rawValue) }
-    entries.add("recomputation", recomputation.rawValue)
+    entries.add("recomputation", recomputation.resolved)
     entries.add("validate_every", validateEvery)
     entries.add("validation_tokens", validationTokens)
     entries.add("threads", threads)

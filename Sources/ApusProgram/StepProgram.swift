@@ -38,6 +38,8 @@ public struct StepProgram: Sendable {
   package var gradientNorm: Tensor?
   package var tokenLosses: Tensor?
   package var logits: Tensor?
+  /// Inputs of the layers and output of the last, as the model marked them.
+  package var layerInputs: [Tensor] = []
 
   /// A constant table and where it lies.
   public struct TableTensor: Hashable, Sendable {

@@ -5,15 +5,28 @@ import Testing
 
 /// Recomputation changes what is kept, and not one bit of the result.
 @Suite struct RecomputationTests {
-  private func program(_ model: ModelConfiguration, _ policy: RecomputationPolicy) -> StepProgram {
+  private func program(_ model: ModelConfiguration, _ settings: RecomputationSettings) -> StepProgram {
     .training(
-      model, TrainingProgramSettings(microBatchSize: 2, sequenceLength: 7, recomputation: policy))
+      model, TrainingProgramSettings(microBatchSize: 2, sequenceLength: 7, recomputation: settings))
   }
 
-  @Test(arguments: SmallModels.all, [RecomputationPolicy.selective, .full])
-  func gradientsAreBitIdentical(_ model: ModelConfiguration, _ policy: RecomputationPolicy) throws {
+  /// Policies, policies for some layers, and any set of instructions that a budget could pick.
+  private static let settings: [RecomputationSettings] =
+    [
+      .selective, .full, .layers([LayerRecomputation(.full, layers: LayerSet([1]))]),
+      .layers([
+        LayerRecomputation(.selective, layers: LayerSet([1])),
+        LayerRecomputation(.full, layers: LayerSet([0])),
+      ]),
+    ]
+    + (0..<6).map { round in
+      .repeating(Set((0..<40).filter { SmallModels.noise(100 * round + $0) > 0 }))
+    }
+
+  @Test(arguments: SmallModels.all, Self.settings)
+  func gradientsAreBitIdentical(_ model: ModelConfiguration, _ settings: RecomputationSettings) throws {
     var results: [[UInt32]] = []
-    for program in [program(model, .none), program(model, policy)] {
+    for program in [program(model, .none), program(model, settings)] {
       let executor = try Executor(program, threads: 2)
       executor.poison()
       executor.prepare(tokenWeight: 1.0 / 22)
@@ -26,8 +39,8 @@ import Testing
     #expect(results[0] == results[1])
   }
 
-  @Test(arguments: [RecomputationPolicy.selective, .full])
-  func nothingWritesOutsideItsSlot(_ policy: RecomputationPolicy) throws {
+  @Test(arguments: Self.settings)
+  func nothingWritesOutsideItsSlot(_ policy: RecomputationSettings) throws {
     for model in SmallModels.all {
       let executor = try Executor(program(model, policy), threads: 2)
       executor.poison()
@@ -44,7 +57,7 @@ import Testing
   /// repeated: all of a layer but its last, and attention.
   @Test func fullKeepsLayerInputsAndRepeatsWhatIsRead() throws {
     let model = try #require(ModelPresets.named("gpt2-124m"))
-    func program(_ policy: RecomputationPolicy) -> StepProgram {
+    func program(_ policy: RecomputationSettings) -> StepProgram {
       .training(
         model, TrainingProgramSettings(microBatchSize: 4, sequenceLength: 256, recomputation: policy))
     }

@@ -7,14 +7,14 @@ package struct TrainingProgramSettings: Hashable, Sendable {
   package var microBatchSize: Int
   package var sequenceLength: Int
   package var optimizer: OptimizerSettings
-  package var recomputation: RecomputationPolicy
+  package var recomputation: RecomputationSettings
   package var precision: PrecisionPolicy
   /// Whether to add a forward-only segment that gives the loss of each token.
   package var evaluates: Bool
 
   package init(
     microBatchSize: Int, sequenceLength: Int, optimizer: OptimizerSettings = OptimizerSettings(),
-    recomputation: RecomputationPolicy = .none, precision: PrecisionPolicy = .fp32, evaluates: Bool = false
+    recomputation: RecomputationSettings = .none, precision: PrecisionPolicy = .fp32, evaluates: Bool = false
   ) {
     self.microBatchSize = microBatchSize
     self.sequenceLength = sequenceLength
@@ -47,9 +47,10 @@ extension StepProgram {
     model.recordLoss(&program, context, in: &step)
     let differentiated = GradientPass.differentiate(
       step.takeInstructions(), units: model.units, loss: loss, in: &step)
+    program.layerInputs = step.takeBoundaries()
     let (forward, backward) = Recomputation.apply(
       settings.recomputation, forward: differentiated.forward, backward: differentiated.backward,
-      boundaries: step.takeBoundaries(), in: &step)
+      boundaries: program.layerInputs, in: &step)
     program.groups = [[Segment(.forward, forward), Segment(.backward, backward)]]
 
     let (norm, coefficient) = step.clipping(

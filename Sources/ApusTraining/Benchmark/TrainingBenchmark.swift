@@ -48,7 +48,7 @@ package struct TrainingBenchmark {
   /// Measures the peak, prepares the step and runs steps 1 and 2 over a poisoned arena.
   package init(
     _ model: ModelConfiguration, microBatchSize: Int, sequenceLength: Int, accumulation: Int = 1,
-    recomputation: RecomputationPolicy = .none, precision: PrecisionPolicy = .fp32, threads: Int
+    recomputation: RecomputationSettings = .none, precision: PrecisionPolicy = .fp32, threads: Int
   ) throws {
     self.model = model
     self.sequenceLength = sequenceLength

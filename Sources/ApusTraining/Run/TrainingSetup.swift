@@ -40,12 +40,14 @@ struct TrainingSetup {
     }
     let fixedVocabulary = model.vocabularySize > 0 ? model.vocabularySize : nil
     if fixedVocabulary == nil { model.vocabularySize = configuration.data.tokenizerVocabularySize }
-    settings = TrainingProgramSettings(
+    var settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), recomputation: training.recomputation,
-      precision: training.precisionPolicy,
+      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
       evaluates: configuration.data.hasValidation)
     try configuration.check(shape: model, tokenizerVocabularySize: 0)
+    let catalogue = CPUCatalogue(threads: threads)
+    settings.recomputation = try training.recomputation.settings(
+      for: model, settings, workspace: catalogue.workspace)
     try Executor.checkFit(.training(model, settings), threads: threads)
 
     if let from = configuration.model.from, start == .overwrite, folder.contains(from) {
@@ -70,6 +72,10 @@ struct TrainingSetup {
       weights: data.weights.count > 1 ? data.weights : nil,
       sequenceLength: training.sequenceLength, vocabularySize: model.vocabularySize,
       seed: UInt64(bitPattern: Int64(configuration.data.seed)), shuffle: configuration.data.shuffle)
+    // A budget is kept for the final vocabulary.
+    settings.recomputation = try training.recomputation.settings(
+      for: model, settings, workspace: catalogue.workspace)
+    self.settings = settings
     let program = StepProgram.training(model, settings)
     executor = try Executor(program, threads: threads)
     note(Self.planLine(program, executor.plan))

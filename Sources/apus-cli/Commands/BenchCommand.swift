@@ -166,7 +166,7 @@ enum BenchCommand {
       let benchmark = try TrainingBenchmark(
         model, microBatchSize: arguments.integer("micro-batch") ?? 1, sequenceLength: length,
         accumulation: arguments.integer("accumulation") ?? 1,
-        recomputation: arguments.choice("recomputation", RecomputationPolicy.self) ?? .none,
+        recomputation: .uniform(arguments.choice("recomputation", RecomputationPolicy.self) ?? .none),
         precision: training.precisionPolicy,
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       let result = try benchmark.run(steps: arguments.integer("steps") ?? 1)

@@ -56,7 +56,7 @@ struct ClosedForms: Encodable {
   private let formula: ActivationFormula
   private let shape: TransformerShape
   private let kept: SavedActivations
-  private let precision, policy: String
+  private let precision: String
 
   enum CodingKeys: String, CodingKey {
     case activations, recipes
@@ -82,7 +82,6 @@ struct ClosedForms: Encodable {
     layer = formula.items.map { Item(block: $0.block.rawValue, name: $0.name, bytes: $0.size.bytes) }
     kept = estimate.savedActivations
     precision = estimate.settings.precision.compute.shortName
-    policy = estimate.settings.recomputation.rawValue
   }
 
   var text: String {
@@ -152,7 +151,7 @@ struct ClosedForms: Encodable {
     for entry in activations {
       table.add([entry.recomputation, formulas[entry.recomputation] ?? "", "\(ByteCount(entry.bytes))"])
     }
-    table.add(["this program, \(policy)", "counted, \(precision)", kept.bytes.description])
+    table.add(["this program", "counted in it", kept.bytes.description])
     return table.description + """
       The formula's transformer keeps bf16 tensors, dropout masks and the attention matrix, and is 4 h wide;
       this program keeps \(precision) tensors, no masks, and computes the attention matrix tile by tile.

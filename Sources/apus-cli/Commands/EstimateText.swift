@@ -11,7 +11,7 @@ enum EstimateText {
   ) -> String {
     [
       heading(estimate, job), parameters(estimate), bytes(estimate), peaks(estimate), saved(estimate),
-      recomputation(policies), largest(estimate), flops(estimate), verdict(estimate, fit),
+      RecomputationText.text(policies, job), largest(estimate), flops(estimate), verdict(estimate, fit),
     ].joined(separator: "\n")
   }
 
@@ -98,22 +98,6 @@ enum EstimateText {
     ]
   }
 
-  private static func recomputation(_ comparison: RecomputationComparison) -> String {
-    var table = TextTable([
-      .text("recomputation"), .number("planned"), .number("activations, workspace"), .number("extra FLOPs"),
-      .text(""),
-    ])
-    for row in comparison.rows {
-      let published = (100 * RecomputationComparison.publishedFull).formatted(decimals: 1)
-      table.add([
-        row.policy.rawValue, row.planned.description, row.transient.description,
-        "\((100 * row.extraFLOPs).formatted(decimals: 2)) %",
-        row.policy == .full ? "published as +\(published) %, an upper bound" : "",
-      ])
-    }
-    return table.description
-  }
-
   private static func largest(_ estimate: MemoryEstimate) -> String {
     var table = TextTable([.text("largest tensors"), .text("role"), .number("size"), .number("count")])
     for group in estimate.largestTensors(8) {
@@ -165,10 +149,15 @@ enum EstimateText {
   /// What an allocator that grows would do with the same memory (S8).
   private static func growingVerdict(_ estimate: MemoryEstimate, _ fit: MemoryFit) -> String {
     switch estimate.growingAllocator.verdict(capacity: fit.available) {
-    case .fits, .failsAtFirstPass: ""
-    case .failsAfterFirstPass(let missing):
-      "A growing allocator would pass step 1's forward and backward and fail later, \(missing) short; "
-        + "Apus refuses before step 1.\n"
+    case .fits: ""
+    case .failsAtFirstPass(let missing):
+      "On an allocator that grows it fails in step 1's forward and backward, \(missing) short of the whole run.\n"
+    case .failsAtFirstUpdate(let missing):
+      "On an allocator that grows it passes step 1's forward and backward and fails in its update, which brings "
+        + "the optimizer states, \(missing) short of the whole run; Apus refuses before step 1.\n"
+    case .failsFromSecondStep(let missing):
+      "On an allocator that grows it fits step 1, fails from step 2, \(missing) short; Apus refuses before "
+        + "step 1.\n"
     }
   }
 
