@@ -26,12 +26,13 @@ enum Samples {
 
   static func program(
     _ model: ModelConfiguration, microBatch: Int = 2, sequence: Int = 7, evaluates: Bool = true,
-    precision: PrecisionPolicy = .fp32
+    precision: PrecisionPolicy = .fp32, recomputation: RecomputationSettings = .none, isFused: Bool = true
   ) -> StepProgram {
-    .training(
-      model,
-      TrainingProgramSettings(
-        microBatchSize: microBatch, sequenceLength: sequence, precision: precision, evaluates: evaluates))
+    var settings = TrainingProgramSettings(
+      microBatchSize: microBatch, sequenceLength: sequence, recomputation: recomputation,
+      precision: precision, evaluates: evaluates)
+    settings.isFused = isFused
+    return .training(model, settings)
   }
 
   /// Scratch memory of about the size that a processor backend asks for: tiles of attention, logits of a

@@ -11,6 +11,8 @@ package struct TrainingProgramSettings: Hashable, Sendable {
   package var precision: PrecisionPolicy
   /// Whether to add a forward-only segment that gives the loss of each token.
   package var evaluates: Bool
+  /// Whether neighbouring instructions are fused. Off where a program is taken apart, or compared.
+  package var isFused = true
 
   package init(
     microBatchSize: Int, sequenceLength: Int, optimizer: OptimizerSettings = OptimizerSettings(),
@@ -62,6 +64,7 @@ extension StepProgram {
 
     if settings.evaluates { program.addEvaluation(model, context, in: &step) }
     program.storages = step.storages
+    if settings.isFused { program.fuse() }
     return program
   }
 
@@ -74,6 +77,7 @@ extension StepProgram {
     var program = StepProgram(model, rows: microBatchSize * sequenceLength, in: &step)
     program.addEvaluation(model, .sequences(length: sequenceLength), in: &step)
     program.storages = step.storages
+    program.fuse()
     return program
   }
 

@@ -46,6 +46,12 @@ struct Binder {
     case .headLoss: return try bindHead(call, workspace)
     case .headLossGradient(let op):
       return try elements(call.inputs[0]).bindHeadGradient(op, self, call, workspace)
+    case .addLayerNorm(let op): return elements(call.inputs[0]).bindAddLayerNorm(op, self, call)
+    case .addRMSNorm(let op): return elements(call.inputs[0]).bindAddRMSNorm(op, self, call)
+    case .biasGELU: return elements(call.inputs[0]).bindBiasGELU(self, call)
+    case .biasGELUGradient:
+      return gradients(from: call.inputs[0].type, into: call.outputs[1].tensor.type).bindBiasGELUGradient(
+        self, call)
     case .sumOfSquares: return bindSumOfSquares(call)
     case .clip(let op): return bindClip(op, call)
     case .adamW(let op): return bindAdamW(op, call)
@@ -70,13 +76,17 @@ struct Binder {
 
   /// The kernels that sum from the type of `x` into the type of the first output.
   func gradients(of x: Tensor, _ call: Instruction) -> any GradientKernels.Type {
-    switch (x.type, call.outputs[0].tensor.type) {
+    gradients(from: x.type, into: call.outputs[0].tensor.type)
+  }
+
+  func gradients(from element: ElementType, into sum: ElementType) -> any GradientKernels.Type {
+    switch (element, sum) {
     case (.float32, .float32): return Float32Gradients.self
     case (.bfloat16, .float32): return BFloat16ToFloat32Gradients.self
     case (.bfloat16, .bfloat16): return BFloat16Gradients.self
     case (.float16, .float32): return Float16ToFloat32Gradients.self
     default:
-      require(false, "no kernels that sum \(x.type) into \(call.outputs[0].tensor.type)")
+      require(false, "no kernels that sum \(element) into \(sum)")
       return Float32Gradients.self
     }
   }

@@ -33,6 +33,15 @@ protocol ElementKernels {
   static var swigluGradient: @Sendable (Output?, Input?, Input?, Int64, Int64, Int32) -> Void { get }
   static var add: @Sendable (Output?, Input?, Input?, Int64) -> Void { get }
   static var copy: @Sendable (Output?, Input?, Int64, Int32) -> Void { get }
+  static var addLayerNorm:
+    @Sendable (
+      Output?, Output?, FloatOutput?, FloatOutput?, Input?, Input?, Input?, Input?, Int64, Int64, Float
+    ) -> Void
+  { get }
+  static var addRMSNorm:
+    @Sendable (Output?, Output?, FloatOutput?, Input?, Input?, Input?, Int64, Int64, Float) -> Void
+  { get }
+  static var biasGELU: @Sendable (Output?, Input?, Input?, Int64, Int64) -> Void { get }
   static var rotary:
     @Sendable (
       Output?, Input?, Floats?, Floats?, Int64, Int64, Int64, Int64, Int64, Int64, Int32
@@ -83,6 +92,9 @@ enum Float32Kernels: ElementKernels {
   static let swigluGradient = apus_swiglu_backward_f32
   static let add = apus_add_f32
   static let copy = apus_copy_f32
+  static let addLayerNorm = apus_add_layernorm_forward_f32
+  static let addRMSNorm = apus_add_rmsnorm_forward_f32
+  static let biasGELU = apus_bias_gelu_forward_f32
   static let rotary = apus_rotary_f32
   static let attentionScratchBytes = apus_attention_scratch_bytes_f32
   static let attention = apus_attention_forward_f32
@@ -115,6 +127,9 @@ enum BFloat16Kernels: ElementKernels {
   static let swigluGradient = apus_swiglu_backward_bf16
   static let add = apus_add_bf16
   static let copy = apus_copy_bf16_bf16
+  static let addLayerNorm = apus_add_layernorm_forward_bf16
+  static let addRMSNorm = apus_add_rmsnorm_forward_bf16
+  static let biasGELU = apus_bias_gelu_forward_bf16
   static let rotary = apus_rotary_bf16
   static let attentionScratchBytes = apus_attention_scratch_bytes_bf16
   static let attention = apus_attention_forward_bf16
@@ -142,6 +157,9 @@ enum Float16Kernels: ElementKernels {
   static let swigluGradient = apus_swiglu_backward_f16
   static let add = apus_add_f16
   static let copy = apus_copy_f16_f16
+  static let addLayerNorm = apus_add_layernorm_forward_f16
+  static let addRMSNorm = apus_add_rmsnorm_forward_f16
+  static let biasGELU = apus_bias_gelu_forward_f16
   static let rotary = apus_rotary_f16
   static let attentionScratchBytes = apus_attention_scratch_bytes_f16
   static let attention = apus_attention_forward_f16

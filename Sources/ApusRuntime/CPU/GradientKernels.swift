@@ -14,6 +14,12 @@ protocol GradientKernels {
   static var elementType: ElementType { get }
   static var sumType: ElementType { get }
   static var columnSum: @Sendable (Output?, Input?, Int64, Int64, Int64, Int32) -> Void { get }
+  /// The gradient of x and the sum of the bias's.
+  static var biasGELUGradient:
+    @Sendable (
+      UnsafeMutablePointer<Element>?, Output?, Input?, Input?, Input?, Int64, Int64, Int32
+    ) -> Void
+  { get }
   static var layerNormWeightGradient:
     @Sendable (
       Output?, Output?, Input?, Input?, Floats?, Floats?, Int64, Int64, Int32, Int32
@@ -32,6 +38,7 @@ enum Float32Gradients: GradientKernels {
   static let elementType = ElementType.float32
   static let sumType = ElementType.float32
   static let columnSum = apus_column_sum_f32
+  static let biasGELUGradient = apus_bias_gelu_backward_f32
   static let layerNormWeightGradient = apus_layernorm_backward_weights_f32
   static let rmsNormWeightGradient = apus_rmsnorm_backward_weights_f32
   static let embeddingGradient = apus_embedding_backward_f32
@@ -45,6 +52,7 @@ enum BFloat16ToFloat32Gradients: GradientKernels {
   static let elementType = ElementType.bfloat16
   static let sumType = ElementType.float32
   static let columnSum = apus_column_sum_bf16_f32
+  static let biasGELUGradient = apus_bias_gelu_backward_bf16_f32
   static let layerNormWeightGradient = apus_layernorm_backward_weights_bf16_f32
   static let rmsNormWeightGradient = apus_rmsnorm_backward_weights_bf16_f32
   static let embeddingGradient = apus_embedding_backward_bf16_f32
@@ -58,6 +66,7 @@ enum BFloat16Gradients: GradientKernels {
   static let elementType = ElementType.bfloat16
   static let sumType = ElementType.bfloat16
   static let columnSum = apus_column_sum_bf16_bf16
+  static let biasGELUGradient = apus_bias_gelu_backward_bf16_bf16
   static let layerNormWeightGradient = apus_layernorm_backward_weights_bf16_bf16
   static let rmsNormWeightGradient = apus_rmsnorm_backward_weights_bf16_bf16
   static let embeddingGradient = apus_embedding_backward_bf16_bf16
@@ -71,6 +80,7 @@ enum Float16ToFloat32Gradients: GradientKernels {
   static let elementType = ElementType.float16
   static let sumType = ElementType.float32
   static let columnSum = apus_column_sum_f16_f32
+  static let biasGELUGradient = apus_bias_gelu_backward_f16_f32
   static let layerNormWeightGradient = apus_layernorm_backward_weights_f16_f32
   static let rmsNormWeightGradient = apus_rmsnorm_backward_weights_f16_f32
   static let embeddingGradient = apus_embedding_backward_f16_f32

@@ -149,6 +149,18 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
       let weight = i(3)[Control.tokenWeight.rawValue]
       let sum = (0..<T).reduce(Scalar(0)) { $0 + losses[$1] } * weight
       o(0).pointee = adds(0) ? o(0).pointee + sum : sum
+    case .addLayerNorm(let op):
+      addRounded(o(0), i(0), i(1), first)
+      R.layernormForward(o(1), o(2), o(3), o(0), i(2), i(3), T, D, Scalar(op.norm.epsilon))
+    case .addRMSNorm(let op):
+      addRounded(o(0), i(0), i(1), first)
+      R.rmsnormForward(o(1), o(2), o(0), i(2), T, D, Scalar(op.norm.epsilon))
+    case .biasGELU:
+      withBias(i(0), i(1), first) { R.geluForward(o(0), $0, first.count) }
+    case .biasGELUGradient:
+      withBias(i(1), i(2), first) { R.geluBackward(o(0), i(0), $0, first.count, false) }
+      first.type.round(o(0), first.count)
+      R.columnSum(o(1), o(0), T, D, D, adds(1))
     case .sumOfSquares:
       o(0).pointee = call.inputs.reduce(Scalar(0)) { $0 + Scalar(R.sumOfSquares(scalars($1), $1.count)) }
     case .clip(let op):
@@ -169,6 +181,27 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
         }
       }
     }
+  }
+
+  /// out = a + b, rounded to the type of the tensors.
+  private func addRounded(
+    _ out: UnsafeMutablePointer<Scalar>, _ a: UnsafeMutablePointer<Scalar>,
+    _ b: UnsafeMutablePointer<Scalar>, _ tensor: Tensor
+  ) {
+    R.add(out, a, b, tensor.count)
+    tensor.type.round(out, tensor.count)
+  }
+
+  /// Calls `body` with x + bias, rounded to the type of x.
+  private func withBias(
+    _ x: UnsafeMutablePointer<Scalar>, _ bias: UnsafeMutablePointer<Scalar>, _ tensor: Tensor,
+    _ body: (UnsafeMutablePointer<Scalar>) -> Void
+  ) {
+    let sum = UnsafeMutablePointer<Scalar>.allocate(capacity: tensor.count)
+    defer { sum.deallocate() }
+    for index in 0..<tensor.count { sum[index] = x[index] + bias[index % tensor.columns] }
+    tensor.type.round(sum, tensor.count)
+    body(sum)
   }
 
   /// Whole logits at once: small shapes only.
