@@ -44,57 +44,29 @@ typedef struct {
 } apus_dropout;
 
 // --- kernels of one element type -----------------------------------------------------------------------
-#define APUS_ELEMENT float
-#define APUS_OF(name) apus_##name##_f32
-#include "apus_kernels_of_element.h"
-#undef APUS_ELEMENT
-#undef APUS_OF
-#define APUS_ELEMENT apus_bf16
-#define APUS_OF(name) apus_##name##_bf16
-#include "apus_kernels_of_element.h"
-#undef APUS_ELEMENT
-#undef APUS_OF
-#define APUS_ELEMENT apus_f16
-#define APUS_OF(name) apus_##name##_f16
-#include "apus_kernels_of_element.h"
-#undef APUS_ELEMENT
-#undef APUS_OF
+#define APUS_BODY "apus_kernels_of_element.h"
+#include "apus_each_element.h"
+#undef APUS_BODY
 
 // --- kernels of two element types ----------------------------------------------------------------------
-#define APUS_INPUT float
-#define APUS_OUTPUT float
-#define APUS_OF_PAIR(name) apus_##name##_f32
-#include "apus_kernels_of_pair.h"
-#undef APUS_INPUT
-#undef APUS_OUTPUT
-#undef APUS_OF_PAIR
-#define APUS_INPUT apus_bf16
-#define APUS_OUTPUT float
-#define APUS_OF_PAIR(name) apus_##name##_bf16_f32
-#include "apus_kernels_of_pair.h"
-#undef APUS_OUTPUT
-#undef APUS_OF_PAIR
-#define APUS_OUTPUT apus_bf16
-#define APUS_OF_PAIR(name) apus_##name##_bf16_bf16
-#include "apus_kernels_of_pair.h"
-#undef APUS_INPUT
-#undef APUS_OUTPUT
-#undef APUS_OF_PAIR
-#define APUS_INPUT apus_f16
-#define APUS_OUTPUT float
-#define APUS_OF_PAIR(name) apus_##name##_f16_f32
-#include "apus_kernels_of_pair.h"
-#undef APUS_OUTPUT
-#undef APUS_OF_PAIR
-#define APUS_OUTPUT apus_f16
-#define APUS_OF_PAIR(name) apus_##name##_f16_f16
-#include "apus_kernels_of_pair.h"
-#undef APUS_INPUT
-#undef APUS_OUTPUT
-#undef APUS_OF_PAIR
+#define APUS_BODY "apus_kernels_of_pair.h"
+#include "apus_each_pair.h"
+#undef APUS_BODY
 // Rounds float32 to 16 bits: out = round(a), or round(out + a).
 void apus_copy_f32_bf16(apus_bf16 *out, const float *a, int64_t n, int accumulate);
 void apus_copy_f32_f16(apus_f16 *out, const float *a, int64_t n, int accumulate);
+double apus_copy_squares_f32_bf16(apus_bf16 *out, const float *a, int64_t n, int accumulate);
+double apus_copy_squares_f32_f16(apus_f16 *out, const float *a, int64_t n, int accumulate);
+
+// --- rows.c: blocks of matrices, whose types are known when they run; for products that convert -------
+// out[r] = x[r], widened to float32; strides in elements.
+void apus_widen_rows(
+    float *out, int64_t out_stride, const void *x, int64_t stride, apus_element type, int64_t rows,
+    int64_t columns);
+// out[r] = round(x[r] [+ bias] [+ out[r]]); bias may be null.
+void apus_round_rows(
+    void *out, int64_t out_stride, apus_element type, const float *x, int64_t stride, const void *bias,
+    apus_element bias_type, int64_t rows, int64_t columns, int accumulate);
 
 // --- optimizer.c -------------------------------------------------------------------------------------
 // AdamW (Loshchilov and Hutter 2019), one pass:  g = gradient * gradient_scale;

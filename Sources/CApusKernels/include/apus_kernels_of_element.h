@@ -1,5 +1,5 @@
-// The kernels that exist once for each element type. Included by apus_kernels.h only, once a type, with
-// APUS_ELEMENT (float, apus_bf16 or apus_f16) and APUS_OF(name) (apus_name_f32, _bf16, _f16) defined.
+// The kernels that exist once for each element type. Included by apus_kernels.h only, once a type
+// (apus_each_element.h): apus_gelu_forward_f32, apus_gelu_forward_bf16, apus_gelu_forward_f16 and so on.
 //
 // Element type: activations, their gradients, and weights as forward and backward read them. Statistics,
 // losses, tables of angles, and all arithmetic are float32.
@@ -61,7 +61,8 @@ void APUS_OF(swiglu_backward)(
 // out = a + b; out may be a or b.
 void APUS_OF(add)(APUS_ELEMENT *out, const APUS_ELEMENT *a, const APUS_ELEMENT *b, int64_t n);
 // out[t] = x[t] + bias, T x N; out may be x.
-void APUS_OF(add_bias)(APUS_ELEMENT *out, const APUS_ELEMENT *x, const APUS_ELEMENT *bias, int64_t T, int64_t N);
+void APUS_OF(add_bias)(
+    APUS_ELEMENT *out, const APUS_ELEMENT *x, const APUS_ELEMENT *bias, int64_t T, int64_t N);
 // y[t] = gelu(x[t] + bias), T x N, in one pass; y may be x. Bit-equal to add_bias and gelu_forward.
 void APUS_OF(bias_gelu_forward)(
     APUS_ELEMENT *y, const APUS_ELEMENT *x, const APUS_ELEMENT *bias, int64_t T, int64_t N);
@@ -116,12 +117,13 @@ void APUS_OF(cross_entropy_forward)(
 // The same losses; logits become their gradient times scale (0 where the target is negative), in place.
 void APUS_OF(cross_entropy_backward)(
     float *losses, APUS_ELEMENT *logits, const int32_t *targets, int64_t T, int64_t V, float scale);
-// From float32 logits to a gradient of this type, whose rows are `stride` elements apart. A 16-bit gradient
-// may lie in its own logits' rows: gradient == (void *)logits, stride == 2 V. The form for 16-bit training:
-// a product of 16-bit operands writes float32 logits without rounding, and the next products read 16 bits.
+// From float32 logits, which are overwritten, to a gradient of this type whose rows are `stride` elements
+// apart. The gradient may lie in its own logits' rows: gradient == (void *)logits, stride == V, or 2 V for 16
+// bits. The form for 16-bit training: a product of 16-bit operands writes float32 logits, which are not
+// rounded, and the products of the gradient read 16 bits.
 void APUS_OF(cross_entropy_gradient)(
-    float *losses, APUS_ELEMENT *gradient, int64_t stride, const float *logits, const int32_t *targets,
-    int64_t T, int64_t V, float scale);
+    float *losses, APUS_ELEMENT *gradient, int64_t stride, float *logits, const int32_t *targets, int64_t T,
+    int64_t V, float scale);
 
 // --- optimizer.h -------------------------------------------------------------------------------------
 // Sum of squares in double precision, in a fixed order (blocks of 65,536). NaN or infinite where an element
