@@ -103,12 +103,11 @@ extension Interpreter {
 
 extension Executor {
   func prepare(tokenWeight: Double) {
-    for (number, parameter) in program.parameters.enumerated() {
-      let values = floats(parameter.tensor)
-      for index in 0..<parameter.tensor.count {
-        values[index] = Float(SmallModels.weight(parameter, number, index))
-      }
+    for (number, parameter, tensor) in program.weightsOfRecord {
+      let values = floats(tensor)
+      for index in values.indices { values[index] = Float(SmallModels.weight(parameter, number, index)) }
     }
+    roundMasterWeights()
     for unit in program.units {
       for tensor in [unit.firstMoment, unit.secondMoment].compactMap({ $0 }) {
         floats(tensor).update(repeating: 0)
@@ -118,6 +117,7 @@ extension Executor {
     set(.correction1, 0.1)
     set(.correction2, 0.05)
     set(.tokenWeight, tokenWeight)
+    set(.lossScale, SmallModels.lossScale)
   }
 
   func load(vocabulary: Int, microbatch: Int) {

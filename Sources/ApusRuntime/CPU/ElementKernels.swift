@@ -67,7 +67,7 @@ protocol ElementKernels {
   { get }
   /// Losses and the gradient of float32 logits, which lies where they lie; its rows are a stride apart.
   static var crossEntropyGradient:
-    @Sendable (FloatOutput?, Output?, Int64, Floats?, Ids?, Int64, Int64, Float) -> Void
+    @Sendable (FloatOutput?, Output?, Int64, FloatOutput?, Ids?, Int64, Int64, Float) -> Void
   { get }
   static var sumOfSquares: @Sendable (Input?, Int64) -> Double { get }
   /// Widens to float32.
@@ -100,12 +100,7 @@ enum Float32Kernels: ElementKernels {
   static let attention = apus_attention_forward_f32
   static let attentionGradient = apus_attention_backward_f32
   static let cachedAttention = apus_attention_cached_f32
-  /// Overwrites the logits, whose rows are dense.
-  static let crossEntropyGradient:
-    @Sendable (FloatOutput?, Output?, Int64, Floats?, Ids?, Int64, Int64, Float) -> Void = {
-      losses, gradient, _, _, targets, rows, vocabulary, scale in
-      apus_cross_entropy_backward_f32(losses, gradient, targets, rows, vocabulary, scale)
-    }
+  static let crossEntropyGradient = apus_cross_entropy_gradient_f32
   static let sumOfSquares = apus_sum_of_squares_f32
   static let widen = apus_copy_f32
   static let narrow = apus_copy_f32
