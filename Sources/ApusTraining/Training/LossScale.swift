@@ -16,7 +16,7 @@ package struct LossScale: Hashable, Sendable, Codable {
   /// Updates without overflow before the scale doubles.
   package static let patience = 2000
 
-  package init() { (value, goodSteps, skippedSteps) = (Self.initial, 0, 0) }
+  package init(_ value: Double = Self.initial) { (self.value, goodSteps, skippedSteps) = (value, 0, 0) }
 
   /// Whether a smaller scale is left to try.
   package var canShrink: Bool { value > Self.smallest }
