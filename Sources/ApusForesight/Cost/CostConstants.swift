@@ -1,0 +1,91 @@
+/// The constants of the cost model: few, physical, documented, fitted on part of the published runs
+/// (`docs/foresight.md` states the split and the errors). A file may override any of them by name.
+package struct CostConstants: Hashable, Sendable, Codable {
+  // MARK: Matrix products
+
+  /// Inner dimension at which a product's main loop reaches half its speed: prologue and epilogue.
+  package var innerHalf: Double = 128
+  /// Speed of a fp8 product beside the ratio of the peaks: scaling and casts apart.
+  package var fp8Efficiency: Double = 0.75
+  /// Speed of products in which heads are batched, as in unfused attention.
+  package var batchedProduct: Double = 0.6
+
+  // MARK: Attention, share of peak that tiled kernels reach (forward; causal FLOPs)
+
+  package var flash1Ampere: Double = 0.40
+  package var flash2Ampere: Double = 0.60
+  package var flash1Hopper: Double = 0.25
+  package var flash2Hopper: Double = 0.38
+  package var flash3Hopper: Double = 0.55
+  /// How the speed of attention falls with heads smaller than 128: (size / 128) to this power.
+  package var headExponent: Double = 0.4
+  /// Backward against forward, a FLOP.
+  package var flashBackward: Double = 0.8
+
+  // MARK: Memory
+
+  /// Share of the memory bandwidth that streaming kernels reach.
+  package var memoryEfficiency: Double = 0.8
+  /// Passes over an element-wise operation's operands where a framework runs it in pieces.
+  package var eagerPasses: Double = 2.0
+  package var megatronPasses: Double = 1.3
+  package var deepspeedPasses: Double = 1.6
+  package var nanotronPasses: Double = 1.3
+  package var compiledPasses: Double = 1.2
+  /// Bytes an attention score crosses memory in unfused attention, forward and backward.
+  package var scoreBytesForward: Double = 13
+  package var scoreBytesBackward: Double = 15
+  /// Bytes a logit crosses memory beside the products.
+  package var logitBytes: Double = 24
+
+  // MARK: Host
+
+  /// Host seconds an instruction of a layer in frameworks that dispatch operations one by one.
+  package var hostEager: Double = 25e-6
+  package var hostMegatron: Double = 15e-6
+  /// The same under a tensor-parallel layer written in the framework's language.
+  package var hostTensorParallel: Double = 110e-6
+
+  // MARK: Communication
+
+  package var collectiveStart: Double = 10e-6
+  /// Factor on the links' latencies.
+  package var collectiveLatency: Double = 1
+  package var nodeLinkEfficiency: Double = 0.75
+  package var networkEfficiency: Double = 0.75
+  package var curveScale: Double = 1
+  /// Slow-down of whichever of compute and communication runs beside the other.
+  package var contention: Double = 1.1
+  /// Share of data-parallel communication that can hide behind backward.
+  package var dataOverlap: Double = 0.7
+  /// Share of tensor-parallel communication that products hide in stacks that overlap it.
+  package var tensorOverlap: Double = 0.3
+  /// Latency of a tensor-parallel ring step while a pipeline crosses nodes, in the campaign of
+  /// `sweep_runs` (documented in docs/foresight.md).
+  package var crossedStep: Double = 0.3e-3
+
+  // MARK: Optimizer and step
+
+  /// Bytes a parameter that the update moves, beyond those that it must.
+  package var optimizerPasses: Double = 1.5
+  /// Seconds of a step that nothing else explains: data, logging, synchronising the host.
+  package var stepSeconds: Double = 0.01
+
+  // MARK: Memory model
+
+  /// Reserved beyond allocated by a caching allocator.
+  package var fragmentation: Double = 1.06
+
+  package init() {}
+
+  /// Number of fitted constants.
+  package static var count: Int { CostConstants().values.count }
+
+  /// Constants by name.
+  package var values: [(name: String, value: Double)] {
+    Mirror(reflecting: self).children.compactMap { child in
+      guard let name = child.label, let value = child.value as? Double else { return nil }
+      return (name, value)
+    }
+  }
+}
