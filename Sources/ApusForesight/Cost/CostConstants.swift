@@ -35,8 +35,15 @@ package struct CostConstants: Hashable, Sendable, Codable {
   /// Bytes an attention score crosses memory in unfused attention, forward and backward.
   package var scoreBytesForward: Double = 13
   package var scoreBytesBackward: Double = 15
-  /// Bytes a logit crosses memory beside the products.
+  /// Bytes that the loss moves a logit, forward and backward, beside the products: fused kernels.
   package var logitBytes: Double = 24
+  /// The same where a framework computes the loss in float32 pieces.
+  package var logitBytesEager: Double = 80
+  /// Bytes that a sharding framework moves a parameter and micro-batch: copies into and out of flat buffers,
+  /// casts, sums.
+  package var shardingBytes: Double = 37
+  /// The same for sums of gradients into float32 by separate kernels.
+  package var accumulationBytes: Double = 14
 
   // MARK: Host
 
@@ -44,7 +51,7 @@ package struct CostConstants: Hashable, Sendable, Codable {
   package var hostEager: Double = 25e-6
   package var hostMegatron: Double = 15e-6
   /// The same under a tensor-parallel layer written in the framework's language.
-  package var hostTensorParallel: Double = 110e-6
+  package var hostTensorParallel: Double = 150e-6
 
   // MARK: Communication
 
@@ -60,9 +67,11 @@ package struct CostConstants: Hashable, Sendable, Codable {
   package var dataOverlap: Double = 0.7
   /// Share of tensor-parallel communication that products hide in stacks that overlap it.
   package var tensorOverlap: Double = 0.3
-  /// Latency of a tensor-parallel ring step while a pipeline crosses nodes, in the campaign of
-  /// `sweep_runs` (documented in docs/foresight.md).
-  package var crossedStep: Double = 0.3e-3
+  /// Host seconds that a tensor-parallel collective takes for each peer while a pipeline crosses nodes, where
+  /// the framework's own language drives both: seen in one published campaign (docs/foresight.md).
+  package var hostPeer: Double = 0.25e-3
+  /// Share of a pipeline message that a blocking stage waits for.
+  package var pipelineExposure: Double = 1
 
   // MARK: Optimizer and step
 

@@ -80,11 +80,18 @@ struct InstructionCost: Sendable {
     if count == 3 { price.product += seconds(t, d, v) + seconds(v, d, t) }
     price.flops = 2 * Double(count) * Double(t) * Double(d) * Double(v)
     let logits = Double(t) * Double(v)
-    price.memory =
-      constants.logitBytes * logits * (count == 3 ? 1 : 0.4)
+    price.loss =
+      lossBytes * logits * (count == 3 ? 1 : 0.4)
       / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
     price.launches = Double(4 * count)
     return price
+  }
+
+  private var lossBytes: Double {
+    switch job.stack.name {
+    case .apus, .megatron, .deepspeed, .compiled: constants.logitBytes
+    case .eager, .nanotron: constants.logitBytesEager
+    }
   }
 
   private func streaming(_ instruction: Instruction, _ storages: [Storage], share: Double) -> Price {

@@ -5,6 +5,8 @@ package struct Price: Hashable, Sendable {
   package var attention = 0.0
   /// Operations that memory bandwidth bounds.
   package var memory = 0.0
+  /// Passes over the logits.
+  package var loss = 0.0
   /// Kernels started on the device.
   package var launches = 0.0
   /// FLOPs that the instructions do.
@@ -22,11 +24,12 @@ package struct Price: Hashable, Sendable {
     sum.product += factor * other.product
     sum.attention += factor * other.attention
     sum.memory += factor * other.memory
+    sum.loss += factor * other.loss
     sum.launches += factor * other.launches
     sum.flops += factor * other.flops
     return sum
   }
 
   /// Seconds that the device is busy.
-  package var device: Double { product + attention + memory }
+  package var device: Double { product + attention + memory + loss }
 }

@@ -86,10 +86,6 @@ struct StageTimes {
     var sum = 0.0
     for call in calls where call.axis == axis {
       sum += Double(call.count) * collectives.seconds(call.kind, bytes: call.bytes, place)
-      if axis == .tensor, job.stack.name == .nanotron, nodes > 1, job.layout.pipeline > 1 {
-        let passes: Double = call.kind == .allReduce ? 2 : 1
-        sum += Double(call.count) * passes * Double(place.ranks - 1) * constants.crossedStep
-      }
     }
     return sum
   }
@@ -107,7 +103,12 @@ struct StageTimes {
     }
     var edges = Price()
     if stage.hasEmbedding { edges += pick(prices.opening) }
-    if stage.hasHead { edges += pick(prices.ending) }
+    if stage.hasHead {
+      var ending = pick(prices.ending)
+      if stages.contains(where: \.receivesLogits) { ending.loss = 0 }
+      edges += ending
+    }
+    if stage.receivesLogits { edges.loss += pick(prices.ending).loss }
     var parts = Parts()
     let overlapsTensor = job.layout.sequenceParallel
     let tensor = seconds(calls, .tensor) * (overlapsTensor ? 1 - constants.tensorOverlap : 1)
@@ -124,11 +125,15 @@ struct StageTimes {
       layerDevice += (constants.contention - 1) * hidden
       data = max(0, communication - layerDevice)
     }
+    if backward {
+      layerDevice += parameterSeconds(parameters.layer)
+      if stage.hasHead { edges.memory += parameterSeconds(parameters.head) }
+    }
     parts.device = layers * layerDevice + edges.device
     parts.tensor = layers * tensor
     parts.context = layers * context
     parts.data = layers * data
-    parts.host = hostSeconds(layer) * layers + hostSeconds(edges)
+    parts.host = (hostSeconds(layer) + hostPeerSeconds(calls)) * layers + hostSeconds(edges)
     parts.total = max(parts.device + parts.tensor + parts.context + parts.data, parts.host)
     return parts
   }
@@ -142,6 +147,24 @@ struct StageTimes {
       case .nanotron: job.layout.tensor > 1 ? constants.hostTensorParallel : constants.hostEager
       }
     return price.launches * each
+  }
+
+  /// Host seconds of tensor-parallel collectives that grow with the group.
+  private func hostPeerSeconds(_ calls: [CollectiveCall]) -> Double {
+    guard job.stack.name == .nanotron, nodes > 1, job.layout.pipeline > 1 else { return 0 }
+    let count = calls.reduce(0) { $0 + ($1.axis == .tensor ? $1.count : 0) }
+    return Double(count) * Double(job.layout.tensor - 1) * constants.hostPeer
+  }
+
+  /// Seconds a micro-batch that depend on the parameters alone: sums, casts and copies.
+  private func parameterSeconds(_ count: Double) -> Double {
+    let bytes =
+      switch job.stack.name {
+      case .apus, .megatron: 0.0
+      case .eager, .compiled: job.layout.zeroStage == 3 ? constants.shardingBytes : 0
+      case .nanotron, .deepspeed: constants.accumulationBytes
+      }
+    return count * bytes / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
   }
 
   func dataSeconds(_ kind: CollectiveKind, _ bytes: Double) -> Double {
@@ -159,23 +182,10 @@ struct StageTimes {
     let work = zip(forward, backward).map { $0.total + $1.total }
     let slowest = work.indices.max { work[$0] < work[$1] } ?? 0
     let period = work[slowest]
-    var pipelineSend = 0.0
-    if layout.pipeline > 1 {
-      let place = placement(.pipeline)
-      let bytes =
-        Double(job.localTokens) * Double(job.model.hiddenSize) * job.numbers.activationBytes
-        / (layout.sequenceParallel ? Double(layout.tensor) : 1)
-      pipelineSend = collectives.sendSeconds(bytes: bytes, crossesNodes: place.nodes > 1)
-      if stages.contains(where: \.receivesLogits) {
-        let logits =
-          Double(job.localTokens) * Double(job.model.vocabularySize) / Double(layout.tensor)
-          * job.numbers.activationBytes
-        forecast.exposed[.pipeline, default: 0] +=
-          2 * m * collectives.sendSeconds(bytes: logits, crossesNodes: place.nodes > 1)
-      }
-    }
     let chunks = Double(layout.stagesPerRank)
-    forecast.exposed[.pipeline, default: 0] += layout.pipeline > 1 ? 2 * m * chunks * pipelineSend : 0
+    if layout.pipeline > 1 {
+      forecast.exposed[.pipeline] = 2 * m * chunks * constants.pipelineExposure * sendSeconds()
+    }
     let all = work.reduce(0, +)
     forecast.bubbleSeconds = layout.pipeline > 1 ? (all - period) / chunks : 0
     if p > 1, layout.schedule == .naive { forecast.bubbleSeconds = m * (all - period) }
@@ -193,6 +203,25 @@ struct StageTimes {
     forecast.stepSeconds =
       m * period + forecast.bubbleSeconds + forecast.exposed[.pipeline, default: 0]
       + gradientExposure(backward) + forecast.optimizerSeconds + constants.stepSeconds
+  }
+
+  /// Seconds of the slowest message between neighbouring stages.
+  private func sendSeconds() -> Double {
+    let rows = Double(job.localTokens)
+    let hidden =
+      rows * Double(job.model.hiddenSize) * job.numbers.activationBytes
+      / (job.layout.sequenceParallel ? Double(job.layout.tensor) : 1)
+    let logits =
+      rows * Double(job.model.vocabularySize) / Double(job.layout.tensor) * job.numbers.activationBytes
+    let stride = job.stack.order.stride(of: .pipeline, in: job.layout)
+    var worst = 0.0
+    for stage in 0..<(job.layout.pipeline - 1) {
+      let crosses =
+        stage * stride / job.hardware.devicesPerNode != (stage + 1) * stride / job.hardware.devicesPerNode
+      let bytes = stage == stages.count - 2 && stages[stage + 1].receivesLogits ? logits : hidden
+      worst = max(worst, collectives.sendSeconds(bytes: bytes, crossesNodes: crosses))
+    }
+    return worst
   }
 
   /// Gradients of the fullest stage that are still on the wire when its last backward ends.
