@@ -44,16 +44,12 @@ package struct CollectiveCost: Sendable {
     let share = Double(placement.ranksPerNode) / Double(placement.devicesPerNode)
     let outer = hardware.network.bandwidth * constants.networkEfficiency * share
     var bandwidth = min(inner, outer)
-    if let curve = hardware.curve {
-      // What the curve's own latency leaves for bandwidth at its message size, for a group of whole nodes.
-      let n = Double(placement.nodes * placement.devicesPerNode)
-      let passes: Double = kind == .allReduce ? 2 : 1
-      let bytes = passes * (n - 1) / n * curve.messageBytes
+    if let curve = hardware.curve, placement.ranksPerNode == placement.devicesPerNode {
+      // What the curve's own latency leaves for bandwidth at its message size.
+      let n = Double(placement.ranks)
+      let bytes = (kind == .allReduce ? 2 : 1) * (n - 1) / n * curve.messageBytes
       let total = bytes / curve.bandwidth(kind, nodes: placement.nodes)
-      let whole = RankPlacement(
-        ranks: Int(n), stride: 1, devicesPerNode: placement.devicesPerNode)
-      let rest = max(total - latency(kind, whole), 0.3 * total)
-      bandwidth = min(inner, bytes / rest * share * constants.curveScale)
+      bandwidth = min(inner, bytes / max(total - latency(kind, placement), 0.3 * total))
     }
     return bandwidth
   }

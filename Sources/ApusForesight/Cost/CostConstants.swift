@@ -60,7 +60,6 @@ package struct CostConstants: Hashable, Sendable, Codable {
   package var collectiveLatency: Double = 1
   package var nodeLinkEfficiency: Double = 0.75
   package var networkEfficiency: Double = 0.75
-  package var curveScale: Double = 1
   /// Slow-down of whichever of compute and communication runs beside the other.
   package var contention: Double = 1.1
   /// Share of data-parallel communication that can hide behind backward.
@@ -71,7 +70,7 @@ package struct CostConstants: Hashable, Sendable, Codable {
   /// the framework's own language drives both: seen in one published campaign (docs/foresight.md).
   package var hostPeer: Double = 0.25e-3
   /// Share of a pipeline message that a blocking stage waits for.
-  package var pipelineExposure: Double = 1
+  package var pipelineExposure: Double = 0.3
 
   // MARK: Optimizer and step
 

@@ -20,8 +20,21 @@ package struct SoftwareStack: Hashable, Sendable {
   package var order: RankOrder
   package var partition: StagePartition
 
-  package init(_ name: Name) {
+  /// Whether unsharded gradients are reduced while backward still runs, and sharded ones too.
+  package var overlapsGradients: Bool
+  package var overlapsShardedGradients: Bool
+
+  /// - Parameter overlapsGradients: where nil, what the stack does as a rule.
+  package init(_ name: Name, overlapsGradients: Bool? = nil) {
     self.name = name
+    switch name {
+    case .apus, .eager, .compiled: (self.overlapsGradients, overlapsShardedGradients) = (true, true)
+    case .nanotron: (self.overlapsGradients, overlapsShardedGradients) = (true, false)
+    case .megatron, .deepspeed: (self.overlapsGradients, overlapsShardedGradients) = (false, false)
+    }
+    if let overlapsGradients {
+      (self.overlapsGradients, overlapsShardedGradients) = (overlapsGradients, overlapsGradients)
+    }
     order = name == .apus ? .dataOutermost : .pipelineOutermost
     partition = name == .nanotron ? .byCost : .even
   }

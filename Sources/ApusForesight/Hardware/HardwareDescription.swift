@@ -73,6 +73,14 @@ package struct CollectiveCurve: Hashable, Sendable {
   package var allGather: [Double]
   package var reduceScatter: [Double]
 
+  /// Seconds from node to node that the gathers show beyond a ring's bandwidth: the median over the points.
+  package func hopLatency(nodeBandwidth: Double) -> Double {
+    let latencies = zip(nodes, allGather).compactMap { count, measured in
+      count > 1 ? max(0, messageBytes / measured - messageBytes / nodeBandwidth) / Double(count) : nil
+    }
+    return median(latencies) ?? 0
+  }
+
   /// Bus bandwidth at `count` nodes, interpolated between points on logarithmic axes and held at the ends.
   package func bandwidth(_ kind: CollectiveKind, nodes count: Int) -> Double {
     let values =

@@ -239,7 +239,10 @@ struct StageTimes {
           dataSeconds(.reduceScatter, gradients)
           + dataSeconds(.allGather, count * job.numbers.parameterWireBytes)
       }
-      worst = max(worst, max(time - constants.dataOverlap * parts.total, 0.1 * time))
+      let overlaps =
+        job.layout.zeroStage == 0 ? job.stack.overlapsGradients : job.stack.overlapsShardedGradients
+      worst = max(
+        worst, overlaps ? max(time - constants.dataOverlap * parts.total, 0.1 * time) : time)
     }
     return worst
   }

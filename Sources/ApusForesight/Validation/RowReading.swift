@@ -65,7 +65,11 @@ enum RowReading {
       hardware.network.bandwidth *= Double(hardware.devicesPerNode) / 8
       fields.note("interconnect", hardware.network.name)
     }
-    if !network.namesCurve { hardware.curve = nil }
+    if let curve = hardware.curve, network.namesCurve {
+      hardware.network.latency = curve.hopLatency(nodeBandwidth: hardware.network.bandwidth)
+    } else {
+      hardware.curve = nil
+    }
     return hardware
   }
 
@@ -161,7 +165,8 @@ enum RowReading {
       return SoftwareStack(.deepspeed)
     }
     if precision.contains("fp32 grad accumulation") { return SoftwareStack(.nanotron) }
-    return SoftwareStack(.megatron)
+    // The distributed optimizer came with overlapped gradients.
+    return SoftwareStack(.megatron, overlapsGradients: sharding.contains("distributed optimizer"))
   }
 
   private static func numbers(_ fields: inout RowFields, _ layout: JobLayout) -> JobNumbers {
