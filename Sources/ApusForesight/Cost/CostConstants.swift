@@ -27,11 +27,11 @@ package struct CostConstants: Hashable, Sendable, Codable {
   /// Share of the memory bandwidth that streaming kernels reach.
   package var memoryEfficiency: Double = 0.8
   /// Passes over an element-wise operation's operands where a framework runs it in pieces.
-  package var eagerPasses: Double = 2.0
-  package var megatronPasses: Double = 1.3
-  package var deepspeedPasses: Double = 1.6
-  package var nanotronPasses: Double = 1.3
-  package var compiledPasses: Double = 1.2
+  package var frameworkPasses: Double = 1.4
+  /// The same where kernels are fused by hand.
+  package var fusedPasses: Double = 1.4
+  /// The same where a compiler fuses them, rotations and norms apart.
+  package var compiledPasses: Double = 2
   /// Bytes an attention score crosses memory in unfused attention, forward and backward.
   package var scoreBytesForward: Double = 13
   package var scoreBytesBackward: Double = 15
@@ -44,6 +44,8 @@ package struct CostConstants: Hashable, Sendable, Codable {
   package var shardingBytes: Double = 37
   /// The same for sums of gradients into float32 by separate kernels.
   package var accumulationBytes: Double = 14
+  /// The same under a pipeline engine that also checks and copies each sum.
+  package var engineBytes: Double = 45
 
   // MARK: Host
 
@@ -82,7 +84,12 @@ package struct CostConstants: Hashable, Sendable, Codable {
   // MARK: Memory model
 
   /// Reserved beyond allocated by a caching allocator.
-  package var fragmentation: Double = 1.06
+  package var fragmentation: Double = 1.03
+  /// Bytes a logit that are alive at once in the loss, in place and in float32 pieces.
+  package var logitMemory: Double = 8
+  package var logitMemoryEager: Double = 11
+  /// Bytes a parameter of gradients before they are summed.
+  package var gradientCopy: Double = 2.1
 
   package init() {}
 

@@ -89,8 +89,8 @@ struct InstructionCost: Sendable {
 
   private var lossBytes: Double {
     switch job.stack.name {
-    case .apus, .megatron, .deepspeed, .compiled: constants.logitBytes
-    case .eager, .nanotron: constants.logitBytesEager
+    case .apus, .megatron, .deepspeed, .eager: constants.logitBytes
+    case .compiled, .nanotron: constants.logitBytesEager
     }
   }
 
@@ -106,11 +106,9 @@ struct InstructionCost: Sendable {
   private var passes: Double {
     switch job.stack.name {
     case .apus: 1
-    case .eager: constants.eagerPasses
+    case .eager, .nanotron: constants.frameworkPasses
     case .compiled: constants.compiledPasses
-    case .megatron: constants.megatronPasses
-    case .deepspeed: constants.deepspeedPasses
-    case .nanotron: constants.nanotronPasses
+    case .megatron, .deepspeed: constants.fusedPasses
     }
   }
 

@@ -14,13 +14,19 @@ package struct LayerPrices: Hashable, Sendable {
   package var layer = Pair()
   /// Last norm, head and loss.
   package var ending = Pair()
+  /// Bytes that a layer keeps from forward for backward.
+  package var saved = SavedBytes()
+  /// Of those, the layer's input: what full recomputation keeps.
+  package var input = 0.0
 
   /// Records the rank's local program and prices it.
   package init(_ job: TrainingJob, _ constants: CostConstants) {
     let cost = InstructionCost(job, constants)
     var sums: [[[Price]]] = []
+    var kept: [SavedBytes] = []
     for depth in [2, 3] {
       let program = Self.program(job, depth: depth)
+      kept.append(SavedBytes(program, job))
       var parts = [[Price]](repeating: [Price](repeating: Price(), count: 2), count: 3)
       for (direction, kind) in [Segment.Kind.forward, .backward].enumerated() {
         for instruction in program.segment(kind)?.instructions ?? [] {
@@ -29,6 +35,10 @@ package struct LayerPrices: Hashable, Sendable {
       }
       sums.append(parts)
     }
+    saved = kept[1] - kept[0]
+    input =
+      Double(job.localTokens) * Double(job.model.hiddenSize) * job.numbers.activationBytes
+      / Double(job.layout.sequenceParallel ? job.layout.tensor : 1)
     layer = Pair(forward: sums[1][1][0] - sums[0][1][0], backward: sums[1][1][1] - sums[0][1][1])
     // What the first or last layer has beyond the others (recomputation at the ends) counts with the ends.
     opening = Pair(

@@ -39,6 +39,20 @@ package struct SoftwareStack: Hashable, Sendable {
     partition = name == .nanotron ? .byCost : .even
   }
 
+  /// Whether gates and rotations are single kernels that keep nothing between their parts.
+  package var fusesPieces: Bool {
+    switch name {
+    case .apus, .megatron, .compiled: true
+    case .eager, .deepspeed, .nanotron: false
+    }
+  }
+
+  /// Whether the gathered inputs of sequence-parallel layers stay for backward: where products overlap with
+  /// the gathers, which this stack does without a pipeline alone.
+  package func keepsGathered(_ layout: JobLayout) -> Bool {
+    name == .nanotron && layout.sequenceParallel && layout.pipeline == 1
+  }
+
   package static let apus = SoftwareStack(.apus)
 }
 

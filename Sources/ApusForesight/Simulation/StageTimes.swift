@@ -162,7 +162,8 @@ struct StageTimes {
       switch job.stack.name {
       case .apus, .megatron: 0.0
       case .eager, .compiled: job.layout.zeroStage == 3 ? constants.shardingBytes : 0
-      case .nanotron, .deepspeed: constants.accumulationBytes
+      case .nanotron: constants.accumulationBytes
+      case .deepspeed: constants.engineBytes
       }
     return count * bytes / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
   }

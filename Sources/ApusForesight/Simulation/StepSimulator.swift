@@ -11,7 +11,7 @@ package struct StepSimulator: Sendable {
     let prices = LayerPrices(job, constants)
     let times = StageTimes(job, prices, constants)
     times.fill(&forecast)
-    forecast.memory = MemoryModel(job, constants).forecast()
+    forecast.memory = MemoryModel(job, prices, constants).forecast()
     let tokens = Double(job.tokensPerStep)
     let devices = Double(job.layout.worldSize)
     forecast.tokensPerSecondPerDevice = tokens / forecast.stepSeconds / devices

@@ -161,10 +161,12 @@ enum RowReading {
     let precision = fields.text("precision").lowercased()
     if sharding.contains("fsdp2") { return SoftwareStack(.compiled) }
     if sharding.contains("fsdp") { return SoftwareStack(.eager) }
-    if fields.text("pp_schedule").contains("DeepSpeed") || sharding.contains("deepspeed") {
+    if precision.contains("fp32 grad accumulation") { return SoftwareStack(.nanotron) }
+    // A plain stage of sharding beside fused kernels is DeepSpeed's.
+    let plainStage = sharding.count == 1 && sharding != "0"
+    if fields.text("pp_schedule").contains("DeepSpeed") || sharding.contains("deepspeed") || plainStage {
       return SoftwareStack(.deepspeed)
     }
-    if precision.contains("fp32 grad accumulation") { return SoftwareStack(.nanotron) }
     // The distributed optimizer came with overlapped gradients.
     return SoftwareStack(.megatron, overlapsGradients: sharding.contains("distributed optimizer"))
   }
