@@ -17,7 +17,9 @@ let package = Package(
     .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
     .target(name: "CApusMPI", dependencies: ["CMPI"]),
     .target(name: "CApusKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
-    .target(name: "CApusMatrix", dependencies: ["COneDNN"], linkerSettings: [.linkedLibrary("dnnl")]),
+    .target(
+      name: "CApusMatrix", dependencies: ["COneDNN", "CApusKernels"],
+      linkerSettings: [.linkedLibrary("dnnl")]),
 
     .target(name: "CApusWatch"),
 
@@ -26,7 +28,9 @@ let package = Package(
     .target(name: "ApusReference", dependencies: ["ApusCore"]),
     .target(name: "ApusProgram", dependencies: ["ApusCore"]),
     .target(name: "ApusModels", dependencies: ["ApusCore", "ApusProgram"]),
-    .target(name: "ApusForesight", dependencies: ["ApusCore", "ApusProgram", "ApusModels"]),
+    .target(
+      name: "ApusForesight",
+      dependencies: ["ApusCore", "ApusProgram", "ApusModels", "ApusConfiguration"]),
     .target(
       name: "ApusRuntime",
       dependencies: [

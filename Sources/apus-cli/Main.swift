@@ -13,6 +13,7 @@ package enum Main {
       .command(EstimateCommand.self),
       .command(ScheduleCommand.self),
       .command(ProfileCommand.self),
+      .command(ValidateCommand.self),
       BenchCommand.entry,
       ConfigCommand.entry,
       TokenizerCommand.entry,
