@@ -12,6 +12,8 @@ package enum Main {
       .command(EvaluateCommand.self),
       .command(EstimateCommand.self),
       .command(ValidateCommand.self),
+      .command(ScheduleCommand.self),
+      .command(ProfileCommand.self),
       BenchCommand.entry,
       ConfigCommand.entry,
       TokenizerCommand.entry,

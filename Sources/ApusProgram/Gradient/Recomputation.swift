@@ -1,16 +1,5 @@
 import ApusCore
 
-/// What training keeps from forward for backward; the rest is computed again (Chen et al. 2016; S14).
-public enum RecomputationPolicy: String, Hashable, Sendable, Codable, CaseIterable {
-  /// Everything that backward reads is kept.
-  case none
-  /// Norms, activation functions and gates are computed again from what they read: cheap work on large
-  /// results. With tiled attention no score matrix exists that could be dropped (S16 names one).
-  case selective
-  /// Only the inputs of layers are kept (S15).
-  case full
-}
-
 /// Rewrites a recorded step so that backward computes again what the policy did not keep.
 ///
 /// For everything that a backward instruction reads and nothing keeps, its producer is emitted again before
@@ -25,23 +14,18 @@ package struct Recomputation {
   /// Storage of the forward pass to the storage that holds its value in backward.
   private var again: [Int: Int] = [:]
 
-  /// Gives the segments with `policy` applied.
+  /// Gives the segments with `settings` applied.
   ///
-  /// - Parameter boundaries: the inputs of layers, which every policy keeps.
+  /// - Parameter boundaries: the inputs of layers and the last layer's output, which are always kept.
   package static func apply(
-    _ policy: RecomputationPolicy, forward: [Instruction], backward: [Instruction], boundaries: [Tensor],
+    _ settings: RecomputationSettings, forward: [Instruction], backward: [Instruction], boundaries: [Tensor],
     in recorder: inout StepRecorder
   ) -> (forward: [Instruction], backward: [Instruction]) {
-    guard policy != .none else { return (forward, backward) }
-    var producers: [Int: Instruction] = [:]
-    var keeps = Set(boundaries.map(\.storage))
-    for instruction in forward {
-      for output in instruction.outputs { producers[output.tensor.storage] = instruction }
-      if policy == .selective, !instruction.op.isCheap {
-        keeps.formUnion(instruction.outputs.map(\.tensor.storage))
-      }
-    }
-    var pass = Recomputation(recorder: recorder, producers: producers, keeps: keeps)
+    if settings == .none { return (forward, backward) }
+    let saved = SavedValues(forward: forward, backward: backward, boundaries: boundaries)
+    var pass = Recomputation(
+      recorder: recorder, producers: saved.producers.mapValues { forward[$0] },
+      keeps: saved.kept(under: settings))
     let written = Set(backward.flatMap { $0.outputs.map(\.tensor.storage) })
     for instruction in backward { pass.emit(instruction, writtenInBackward: written) }
     recorder = pass.recorder
@@ -88,15 +72,5 @@ package struct Recomputation {
       kept.append(instruction)
     }
     return kept.reversed()
-  }
-}
-
-extension Op {
-  /// Whether the operation reads and writes memory but multiplies no matrices: cheap to repeat.
-  fileprivate var isCheap: Bool {
-    switch self {
-    case .layerNorm, .rmsNorm, .gelu, .swiglu: true
-    default: false
-    }
   }
 }
