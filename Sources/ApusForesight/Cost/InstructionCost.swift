@@ -59,9 +59,10 @@ struct InstructionCost: Sendable {
     price.flops = 2 * Double(m) * Double(n) * Double(k)
     price.launches = 1
     if job.numbers.compute == .fp8 {
-      // Operands are scaled and cast: read in two bytes, written in one.
-      let elements = Double(m) * Double(k) + Double(k) * Double(n)
-      price.memory = 3 * elements / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
+      // The activation is scaled and cast, read in two bytes and written in one; the norm or gate before it
+      // does half of that in passing.
+      let elements = Double(m) * Double(k)
+      price.memory = 1.5 * elements / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
       price.launches += 4
     }
     return price
@@ -106,8 +107,7 @@ struct InstructionCost: Sendable {
   private var passes: Double {
     switch job.stack.name {
     case .apus: 1
-    case .eager, .nanotron: constants.frameworkPasses
-    case .compiled: constants.compiledPasses
+    case .eager, .nanotron, .compiled: constants.frameworkPasses
     case .megatron, .deepspeed: constants.fusedPasses
     }
   }
