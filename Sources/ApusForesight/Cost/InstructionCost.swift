@@ -41,7 +41,9 @@ struct InstructionCost: Sendable {
     case .layerNorm, .rmsNorm, .layerNormGradient, .rmsNormGradient, .layerNormWeightGradient,
       .rmsNormWeightGradient, .add, .copy, .positions, .embedding, .positionsGradient, .embeddingGradient:
       return streaming(instruction, storages, share: 1 / Double(tokenShards))
-    case .gelu, .geluGradient, .swiglu, .swigluGradient, .rotary, .columnSum, .cachedAttention:
+    case .addLayerNorm, .addRMSNorm:
+      return streaming(instruction, storages, share: 1 / Double(tokenShards))
+    case .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu, .swigluGradient, .rotary, .columnSum, .cachedAttention:
       return streaming(instruction, storages, share: 1)
     case .sumOfSquares, .clip, .adamW:
       // The update is priced by bytes a parameter (`OptimizerCost`): it depends on the shards.
@@ -123,12 +125,5 @@ struct InstructionCost: Sendable {
     return sum
   }
 
-  private func width(_ storage: Storage) -> Double {
-    switch storage.role {
-    case .parameter: job.numbers.weightBytes
-    case .gradient: job.numbers.gradientBytes
-    case .activation: storage.type == .float32 ? job.numbers.activationBytes : Double(storage.type.byteCount)
-    case .optimizerState, .input, .result, .cache, .workspace: Double(storage.type.byteCount)
-    }
-  }
+  private func width(_ storage: Storage) -> Double { Double(storage.type.byteCount) }
 }

@@ -1,3 +1,4 @@
+import ApusCore
 import ApusModels
 import ApusProgram
 
@@ -7,6 +8,8 @@ package struct LayerPrices: Hashable, Sendable {
   package struct Pair: Hashable, Sendable {
     package var forward = Price()
     package var backward = Price()
+    /// The part of backward that nothing but the optimizer waits for: gradients of weights.
+    package var weights = Price()
   }
 
   /// What stands before the layers.
@@ -27,10 +30,13 @@ package struct LayerPrices: Hashable, Sendable {
     for depth in [2, 3] {
       let program = Self.program(job, depth: depth)
       kept.append(SavedBytes(program, job))
-      var parts = [[Price]](repeating: [Price](repeating: Price(), count: 2), count: 3)
+      var parts = [[Price]](repeating: [Price](repeating: Price(), count: 3), count: 3)
       for (direction, kind) in [Segment.Kind.forward, .backward].enumerated() {
         for instruction in program.segment(kind)?.instructions ?? [] {
-          parts[Self.part(of: instruction.label)][direction] += cost.price(instruction, program.storages)
+          let price = cost.price(instruction, program.storages)
+          let part = Self.part(of: instruction.label)
+          parts[part][direction] += price
+          if direction == 1, Self.isWeightGradient(instruction, program.storages) { parts[part][2] += price }
         }
       }
       sums.append(parts)
@@ -39,12 +45,19 @@ package struct LayerPrices: Hashable, Sendable {
     input =
       Double(job.localTokens) * Double(job.model.hiddenSize) * job.numbers.activationBytes
       / Double(job.layout.sequenceParallel ? job.layout.tensor : 1)
-    layer = Pair(forward: sums[1][1][0] - sums[0][1][0], backward: sums[1][1][1] - sums[0][1][1])
+    func pair(_ prices: [Price]) -> Pair {
+      Pair(forward: prices[0], backward: prices[1], weights: prices[2])
+    }
+    let each = (0..<3).map { sums[1][1][$0] - sums[0][1][$0] }
+    layer = pair(each)
     // What the first or last layer has beyond the others (recomputation at the ends) counts with the ends.
-    opening = Pair(
-      forward: sums[0][0][0] + sums[0][1][0] - layer.forward * 2,
-      backward: sums[0][0][1] + sums[0][1][1] - layer.backward * 2)
-    ending = Pair(forward: sums[0][2][0], backward: sums[0][2][1])
+    opening = pair((0..<3).map { sums[0][0][$0] + sums[0][1][$0] - each[$0] * 2 })
+    ending = pair(sums[0][2])
+  }
+
+  /// Whether an instruction of backward writes gradients of parameters and nothing else.
+  private static func isWeightGradient(_ instruction: Instruction, _ storages: [Storage]) -> Bool {
+    instruction.outputs.allSatisfy { storages[$0.tensor.storage].role == .gradient }
   }
 
   /// Index of a label's part: 0 before the layers, 1 layers, 2 after them.
@@ -64,8 +77,9 @@ package struct LayerPrices: Hashable, Sendable {
     local.vocabularySize = max(1, local.vocabularySize / t)
     let sequence = max(1, job.sequenceLength / job.layout.context)
     local.maximumSequenceLength = sequence
-    return StepProgram.training(
-      local,
-      TrainingProgramSettings(microBatchSize: job.layout.microBatchSize, sequenceLength: sequence))
+    var settings = TrainingProgramSettings(
+      microBatchSize: job.layout.microBatchSize, sequenceLength: sequence, precision: job.numbers.policy)
+    settings.isFused = job.stack.name == .apus
+    return StepProgram.training(local, settings)
   }
 }

@@ -21,14 +21,13 @@ package struct SavedBytes: Hashable, Sendable {
       for output in instruction.outputs where read.contains(output.tensor.storage) {
         let storage = program.storages[output.tensor.storage]
         guard storage.role == .activation else { continue }
-        // Rows of one number (log-sum-exp, reciprocal deviations) stay float32.
+        let bytes = Double(storage.byteCount)
         let wide = output.tensor.rows > 1 && output.tensor.columns > 1
-        let bytes = Double(storage.count) * (wide ? job.numbers.activationBytes : 4)
         switch instruction.op {
         case .layerNorm, .rmsNorm:
           values += bytes / shards
           if wide { gathered += bytes }
-        case .add, .embedding, .positions: values += bytes / shards
+        case .add, .addLayerNorm, .addRMSNorm, .embedding, .positions: values += bytes / shards
         case .swiglu, .rotary:
           values += bytes
           pieces += bytes

@@ -28,8 +28,14 @@ package struct ValidationReport: Sendable {
   package init(_ table: CSVTable, _ catalogue: HardwareCatalogue, _ constants: CostConstants) {
     let simulator = StepSimulator(constants)
     outcomes = table.rows.map { line in
-      let row = PublishedRow(table, line, catalogue)
-      return Outcome(row: row, forecast: row.job.map(simulator.forecast))
+      var row = PublishedRow(table, line, catalogue)
+      guard let job = row.job else { return Outcome(row: row, forecast: nil) }
+      do {
+        return Outcome(row: row, forecast: try simulator.forecast(job))
+      } catch {
+        row.problem = "\(error)"
+        return Outcome(row: row, forecast: nil)
+      }
     }
   }
 
