@@ -59,7 +59,8 @@ package struct BestConfigurationSVG: Sendable, CustomStringConvertible {
       """
     let middle = px(x + Self.cell.width / 2)
     guard let run else {
-      return text + "<text x=\"\(middle)\" y=\"\(px(y + 36))\" text-anchor=\"middle\" fill=\"#66717f\">none fits</text>"
+      return text
+        + "<text x=\"\(middle)\" y=\"\(px(y + 36))\" text-anchor=\"middle\" fill=\"#66717f\">none fits</text>"
     }
     let memory = run.memoryGiB.map { ", \($0.formatted(decimals: 1)) GiB" } ?? ""
     text += """

@@ -138,13 +138,15 @@ package struct RunScatterSVG: Sendable, CustomStringConvertible {
         fill="\(mark.color)" fill-opacity="0.85" stroke="#ffffff" stroke-width="0.5"/>
         """
     case (.failed, .measured):
-      let d = px(r), w = px(2 * r)
+      let d = px(r)
+      let w = px(2 * r)
       return """
         <path d="M\(px(x)) \(px(y))m-\(d) -\(d)l\(w) \(w)m-\(w) 0l\(w) -\(w)" stroke="\(ChartColors.failed)" \
         stroke-width="1.2" fill="none"/>
         """
     case (.failed, .simulated):
-      let d = px(r), w = px(2 * r)
+      let d = px(r)
+      let w = px(2 * r)
       return """
         <path d="M\(px(x)) \(px(y))m-\(d) 0h\(w)m-\(d) -\(d)v\(w)" stroke="\(ChartColors.failed)" \
         stroke-width="1.2" fill="none"/>
