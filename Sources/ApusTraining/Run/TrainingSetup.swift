@@ -23,6 +23,8 @@ struct TrainingSetup {
   /// The last step of the checkpoint that the run goes on from; 0 for a new run.
   let firstStep: Int
   let tokensSeen: Int
+  /// The scale of the loss that the run goes on with; nil where the loss is not scaled.
+  let lossScale: LossScale?
 
   /// - Parameter note: told what is done, line by line.
   init(_ configuration: Configuration, _ start: RunFolder.Start, note: (String) -> Void) throws {
@@ -40,7 +42,8 @@ struct TrainingSetup {
     if fixedVocabulary == nil { model.vocabularySize = configuration.data.tokenizerVocabularySize }
     var settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), evaluates: configuration.data.hasValidation)
+      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
+      evaluates: configuration.data.hasValidation)
     try configuration.check(shape: model, tokenizerVocabularySize: 0)
     let catalogue = CPUCatalogue(threads: threads)
     settings.recomputation = try training.recomputation.settings(
@@ -84,6 +87,7 @@ struct TrainingSetup {
         note("weights: from \(from.description)")
       }
       (firstStep, tokensSeen) = (0, 0)
+      lossScale = settings.precision.scalesLoss ? LossScale() : nil
       return
     }
     let (checkpoint, skipped) = try store.latest()
@@ -117,6 +121,7 @@ struct TrainingSetup {
     }
     try WeightExchange(executor).read(from: checkpoint, moments: true)
     (firstStep, tokensSeen) = (state.step, state.tokensSeen)
+    lossScale = settings.precision.scalesLoss ? state.lossScale ?? LossScale() : nil
     note("resumed after step \(state.step)")
   }
 
