@@ -10,13 +10,13 @@ import Foundation
 package final class Executor {
   package let program: StepProgram
   package let plan: MemoryPlan
-  private let arena: ArenaBox
+  let arena: ArenaBox
   private let binder: Binder
   private let threads: Int
   private var segments: [Segment.Kind: [Binder.Kernel]] = [:]
 
   /// An owner for the arena, which a class may hold.
-  private final class ArenaBox {
+  final class ArenaBox {
     let arena: Arena
     init(_ arena: consuming Arena) { self.arena = arena }
   }
@@ -90,7 +90,7 @@ package final class Executor {
     }
   }
 
-  private func kernels(_ kind: Segment.Kind) -> [Binder.Kernel] {
+  func kernels(_ kind: Segment.Kind) -> [Binder.Kernel] {
     apus_set_thread_count(Int32(threads))
     guard let kernels = segments[kind] else {
       require(false, "the program has no \(kind) segment")

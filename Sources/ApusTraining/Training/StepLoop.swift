@@ -60,6 +60,16 @@ package struct StepLoop {
   package func run(
     step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource
   ) throws -> StepOutcome {
+    try run(step: step, learningRate: learningRate, scale: scale, source) {
+      executor.run($0, microbatch: $1)
+    }
+  }
+
+  /// As above; `execute` runs each segment, so that a profile can look at its instructions.
+  package func run(
+    step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource,
+    execute: (Segment.Kind, _ microbatch: Int) throws -> Void
+  ) throws -> StepOutcome {
     let program = executor.program
     guard let targets = program.targets, let loss = program.loss, let norm = program.gradientNorm else {
       require(false, "the program is not a training step")
@@ -95,7 +105,7 @@ package struct StepLoop {
         if kind == .forward, microbatches > 1 {
           outcome.dataSeconds += try Stopwatch.measure { _ = try load(microbatch) }
         }
-        let seconds = Stopwatch.measure { executor.run(kind, microbatch: microbatch) }
+        let seconds = try Stopwatch.measure { try execute(kind, microbatch) }
         switch kind {
         case .forward: outcome.forwardSeconds += seconds
         case .backward: outcome.backwardSeconds += seconds

@@ -93,4 +93,22 @@ void apus_adamw_f16(
 void apus_philox_normal_f32(float *out, int64_t n, uint64_t key, uint64_t first, float mean, float deviation);
 // The generator itself: four words from a 128-bit counter and a 64-bit key, lowest word first.
 void apus_philox_4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
+
+// --- ranks.c -----------------------------------------------------------------------------------------
+// Values follow the cases of Swift's wrapper.
+enum { APUS_RANKS_F32, APUS_RANKS_F64, APUS_RANKS_I32, APUS_RANKS_BF16, APUS_RANKS_F16 };
+
+typedef struct {
+  const void *const *inputs;  // one buffer of `count` elements a rank
+  int64_t input_count;
+  void *const *outputs;  // where the result goes; an output may be an input at the same address
+  int64_t output_count;
+  int64_t count;
+  int32_t type;
+  int32_t maximum;  // 1: the largest (NaN if any is); 0: the sum
+} apus_rank_terms;
+
+// outputs[o][i] = inputs[0][i] + inputs[1][i] + ..., in this order; 16-bit types are added in float32 and
+// rounded once to nearest even.
+void apus_reduce_ranks(const apus_rank_terms *terms);
 #endif
