@@ -28,7 +28,9 @@ let package = Package(
     .target(name: "ApusReference", dependencies: ["ApusCore"]),
     .target(name: "ApusProgram", dependencies: ["ApusCore"]),
     .target(name: "ApusModels", dependencies: ["ApusCore", "ApusProgram"]),
-    .target(name: "ApusForesight", dependencies: ["ApusCore", "ApusProgram", "ApusModels"]),
+    .target(
+      name: "ApusForesight",
+      dependencies: ["ApusCore", "ApusProgram", "ApusModels", "ApusConfiguration"]),
     .target(
       name: "ApusRuntime",
       dependencies: [

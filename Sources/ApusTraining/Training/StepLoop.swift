@@ -64,9 +64,7 @@ package struct StepLoop {
   package func run(
     step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource
   ) throws -> StepOutcome {
-    try run(step: step, learningRate: learningRate, scale: scale, source) {
-      executor.run($0, microbatch: $1)
-    }
+    try run(step: step, learningRate: learningRate, scale: scale, source) { executor.run($0, microbatch: $1) }
   }
 
   /// As above; `execute` runs each segment, so that a profile can look at its instructions.
