@@ -39,11 +39,11 @@ struct InstructionCost: Sendable {
         heads: a.forward.heads, rows: inputs[1].rows,
         keys: a.forward.sequenceLength * job.layout.context, backward: true)
     case .layerNorm, .rmsNorm, .layerNormGradient, .rmsNormGradient, .layerNormWeightGradient,
-      .rmsNormWeightGradient, .add, .copy, .positions, .embedding, .positionsGradient, .embeddingGradient:
+      .rmsNormWeightGradient, .add, .addLayerNorm, .addRMSNorm, .copy, .positions, .embedding,
+      .positionsGradient, .embeddingGradient:
       return streaming(instruction, storages, share: 1 / Double(tokenShards))
-    case .addLayerNorm, .addRMSNorm:
-      return streaming(instruction, storages, share: 1 / Double(tokenShards))
-    case .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu, .swigluGradient, .rotary, .columnSum, .cachedAttention:
+    case .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu, .swigluGradient, .rotary, .columnSum,
+      .cachedAttention:
       return streaming(instruction, storages, share: 1)
     case .sumOfSquares, .clip, .adamW:
       // The update is priced by bytes a parameter (`OptimizerCost`): it depends on the shards.
@@ -61,10 +61,9 @@ struct InstructionCost: Sendable {
     price.flops = 2 * Double(m) * Double(n) * Double(k)
     price.launches = 1
     if job.numbers.compute == .fp8 {
-      // The activation is scaled and cast, read in two bytes and written in one; the norm or gate before it
-      // does half of that in passing.
-      let elements = Double(m) * Double(k)
-      price.memory = 1.5 * elements / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
+      // Operands are scaled and cast: read in two bytes, written in one.
+      let elements = Double(m) * Double(k) + Double(k) * Double(n)
+      price.memory = 3 * elements / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
       price.launches += 4
     }
     return price
@@ -109,7 +108,8 @@ struct InstructionCost: Sendable {
   private var passes: Double {
     switch job.stack.name {
     case .apus: 1
-    case .eager, .nanotron, .compiled: constants.frameworkPasses
+    case .eager, .nanotron: constants.frameworkPasses
+    case .compiled: constants.compiledPasses
     case .megatron, .deepspeed: constants.fusedPasses
     }
   }
@@ -125,5 +125,12 @@ struct InstructionCost: Sendable {
     return sum
   }
 
-  private func width(_ storage: Storage) -> Double { Double(storage.type.byteCount) }
+  private func width(_ storage: Storage) -> Double {
+    switch storage.role {
+    case .parameter: job.numbers.weightBytes
+    case .gradient: job.numbers.gradientBytes
+    case .activation: storage.type == .float32 ? job.numbers.activationBytes : Double(storage.type.byteCount)
+    case .optimizerState, .input, .result, .cache, .workspace: Double(storage.type.byteCount)
+    }
+  }
 }

@@ -10,6 +10,8 @@ public struct StepRecorder {
   public var label = ""
   /// Element types of the parameters that are declared next, and by them of everything computed from them.
   package let precision: PrecisionPolicy
+  /// What is dropped of the tensors that the model says; nil drops nothing.
+  package var dropout: DropoutRecording?
 
   package init(precision: PrecisionPolicy = .fp32) { self.precision = precision }
 

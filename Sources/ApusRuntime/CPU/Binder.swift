@@ -52,6 +52,9 @@ struct Binder {
     case .biasGELUGradient:
       return gradients(from: call.inputs[0].type, into: call.outputs[1].tensor.type).bindBiasGELUGradient(
         self, call)
+    case .dropout(let op): return elements(call.inputs[0]).bindDropout(op, self, call)
+    case .dropoutGradient(let op): return elements(call.inputs[0]).bindDropoutGradient(op, self, call)
+    case .dropoutAdd(let op): return elements(call.inputs[0]).bindDropoutAdd(op, self, call)
     case .sumOfSquares: return bindSumOfSquares(call)
     case .clip(let op): return bindClip(op, call)
     case .adamW(let op): return bindAdamW(op, call)

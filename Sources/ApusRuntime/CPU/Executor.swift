@@ -114,9 +114,13 @@ package final class Executor {
   /// Rounds the master weights into those that forward reads; does nothing where there are none.
   package func roundMasterWeights() {
     for unit in program.units {
-      guard let master = unit.master else { continue }
-      Binder.elements(unit.weights.type).round(master, into: unit.weights, binder)
+      if let master = unit.master { round(master, into: unit.weights) }
     }
+  }
+
+  /// Copies float32 numbers into a tensor of any floating-point type, rounded to nearest even.
+  package func round(_ numbers: Tensor, into tensor: Tensor) {
+    Binder.elements(tensor.type).round(numbers, into: tensor, binder)
   }
 
   /// Sets every bit of a tensor to zero.
