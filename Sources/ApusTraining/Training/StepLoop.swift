@@ -57,19 +57,16 @@ package struct StepLoop {
   ///   as long as a smaller factor is left; the caller records the outcome in the scale. Skipped steps do not
   ///   count in AdamW's bias corrections.
   /// - Throws: `NonFiniteStep` before anything is updated, or what the source throws.
-<<<<<<< HEAD
-  package func run(step: Int, learningRate: Double, _ source: some BatchSource) throws -> StepOutcome {
-    try run(step: step, learningRate: learningRate, source) { executor.run($0, microbatch: $1) }
+  package func run(
+    step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource
+  ) throws -> StepOutcome {
+    try run(step: step, learningRate: learningRate, scale: scale, source) { executor.run($0, microbatch: $1) }
   }
 
   /// As above; `execute` runs each segment, so that a profile can look at its instructions.
   package func run(
-    step: Int, learningRate: Double, _ source: some BatchSource,
+    step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource,
     execute: (Segment.Kind, _ microbatch: Int) throws -> Void
-=======
-  package func run(
-    step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource
->>>>>>> precision
   ) throws -> StepOutcome {
     let program = executor.program
     guard let targets = program.targets, let loss = program.loss, let norm = program.gradientNorm else {

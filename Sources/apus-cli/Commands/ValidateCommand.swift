@@ -42,9 +42,9 @@ enum ValidateCommand: Command {
     if arguments.flag("json") {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
-      print(String(decoding: try encoder.encode(summary), as: UTF8.self))
+      try print(String(decoding: try encoder.encode(summary), as: UTF8.self))
     } else {
-      print(ValidationText.text(summary), terminator: "")
+      try print(ValidationText.text(summary), terminator: "")
     }
   }
 
