@@ -182,7 +182,7 @@ enum RowReading {
     let text = fields.text("precision").lowercased()
     if text.isEmpty { fields.note("precision", "bf16") }
     let compute: JobNumbers.Compute =
-      text.contains("fp8") || text.contains("float8")
+      text.contains("fp8") || text.contains("float8") || text.contains("fp4")
       ? .fp8 : text.hasPrefix("fp16") ? .fp16 : text.hasPrefix("fp32") ? .fp32 : .bf16
     var numbers = JobNumbers(of: compute)
     if text.contains("fp32 grad accumulation") {
