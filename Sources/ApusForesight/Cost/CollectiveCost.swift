@@ -24,7 +24,8 @@ package struct CollectiveCost: Sendable {
       // The curve holds latency and bandwidth of its message; larger messages go no faster. Groups side by
       // side share what whole nodes reach, each at most its share of the ports.
       let measured = curve.bandwidth(kind, nodes: placement.nodes)
-      return max(latency, share * bytes / min(bandwidth, measured))
+      let point = share * curve.messageBytes / measured
+      return max(min(latency, point), share * bytes / min(bandwidth, measured))
     }
     return latency + share * bytes / bandwidth
   }

@@ -4,21 +4,21 @@ package struct CostConstants: Hashable, Sendable, Codable {
   // MARK: Matrix products
 
   /// Inner dimension at which a product's main loop reaches half its speed: prologue and epilogue.
-  package var innerHalf: Double = 114
+  package var innerHalf: Double = 142
   /// Speed of a fp8 product beside the ratio of the peaks: scaling and casts apart.
   package var fp8Efficiency: Double = 0.9
   /// Speed of products in which heads are batched, as in unfused attention.
-  package var batchedProduct: Double = 0.793
+  package var batchedProduct: Double = 0.887
 
   // MARK: Attention, share of peak that tiled kernels reach (forward; causal FLOPs)
 
   package var flash1Ampere: Double = 0.373
-  package var flash2Ampere: Double = 0.75
-  package var flash1Hopper: Double = 0.2
-  package var flash2Hopper: Double = 0.482
-  package var flash3Hopper: Double = 0.506
+  package var flash2Ampere: Double = 0.634
+  package var flash1Hopper: Double = 0.206
+  package var flash2Hopper: Double = 0.42
+  package var flash3Hopper: Double = 0.52
   /// How the speed of attention falls with heads smaller than 128: (size / 128) to this power.
-  package var headExponent: Double = 0.217
+  package var headExponent: Double = 0.155
   /// Backward against forward, a FLOP.
   package var flashBackward: Double = 0.823
 
@@ -29,55 +29,55 @@ package struct CostConstants: Hashable, Sendable, Codable {
   /// Passes over an element-wise operation's operands where a framework runs it in pieces.
   package var frameworkPasses: Double = 1.7
   /// The same where kernels are fused by hand.
-  package var fusedPasses: Double = 1.61
+  package var fusedPasses: Double = 1.66
   /// Bytes an attention score crosses memory in unfused attention, forward and backward.
   package var scoreBytesForward: Double = 10.7
   package var scoreBytesBackward: Double = 13.4
   /// Bytes that the loss moves a logit, forward and backward, beside the products: fused kernels.
   package var logitBytes: Double = 29.6
   /// The same where a framework computes the loss in float32 pieces.
-  package var logitBytesEager: Double = 71.1
+  package var logitBytesEager: Double = 63.6
   /// Bytes that a sharding framework moves a parameter and micro-batch: copies into and out of flat buffers,
   /// casts, sums.
-  package var shardingBytes: Double = 46.2
+  package var shardingBytes: Double = 57.8
   /// The same for sums of gradients into float32 by separate kernels.
-  package var accumulationBytes: Double = 12.5
+  package var accumulationBytes: Double = 8.94
   /// The same under a pipeline engine that also checks and copies each sum.
-  package var engineBytes: Double = 45
+  package var engineBytes: Double = 50.3
 
   // MARK: Host
 
   /// Host seconds an instruction of a layer in frameworks that dispatch operations one by one.
-  package var hostEager: Double = 2.5e-05
-  package var hostMegatron: Double = 1.5e-05
+  package var hostEager: Double = 2.5e-5
+  package var hostMegatron: Double = 1.5e-5
   /// The same under a tensor-parallel layer written in the framework's language.
-  package var hostTensorParallel: Double = 0.000159
+  package var hostTensorParallel: Double = 0.000163
 
   // MARK: Communication
 
-  package var collectiveStart: Double = 1e-05
+  package var collectiveStart: Double = 1e-5
   /// Factor on the links' latencies.
   package var collectiveLatency: Double = 1.25
   package var nodeLinkEfficiency: Double = 0.6
-  package var networkEfficiency: Double = 0.671
+  package var networkEfficiency: Double = 0.793
   /// Slow-down of whichever of compute and communication runs beside the other.
-  package var contention: Double = 1.36
+  package var contention: Double = 1.44
   /// Share of data-parallel communication that can hide behind backward.
-  package var dataOverlap: Double = 0.256
+  package var dataOverlap: Double = 0.183
   /// Share of tensor-parallel communication that products hide in stacks that overlap it.
-  package var tensorOverlap: Double = 0.254
+  package var tensorOverlap: Double = 0.163
   /// Host seconds that a tensor-parallel collective takes for each peer while a pipeline crosses nodes, where
   /// the framework's own language drives both: seen in one published campaign (docs/foresight.md).
   package var hostPeer: Double = 0.000264
   /// Share of a pipeline message that a blocking stage waits for.
-  package var pipelineExposure: Double = 0.397
+  package var pipelineExposure: Double = 0.444
 
   // MARK: Optimizer and step
 
   /// Bytes a parameter that the update moves, beyond those that it must.
-  package var optimizerPasses: Double = 1.59
+  package var optimizerPasses: Double = 1.5
   /// Seconds of a step that nothing else explains: data, logging, synchronising the host.
-  package var stepSeconds: Double = 0.0207
+  package var stepSeconds: Double = 0.0259
 
   // MARK: Memory model
 

@@ -39,8 +39,9 @@ struct InstructionCost: Sendable {
         heads: a.forward.heads, rows: inputs[1].rows,
         keys: a.forward.sequenceLength * job.layout.context, backward: true)
     case .layerNorm, .rmsNorm, .layerNormGradient, .rmsNormGradient, .layerNormWeightGradient,
-      .rmsNormWeightGradient, .add, .addLayerNorm, .addRMSNorm, .copy, .positions, .embedding,
-      .positionsGradient, .embeddingGradient:
+      .rmsNormWeightGradient, .add, .copy, .positions, .embedding, .positionsGradient, .embeddingGradient:
+      return streaming(instruction, storages, share: 1 / Double(tokenShards))
+    case .addLayerNorm, .addRMSNorm, .dropout, .dropoutGradient, .dropoutAdd:
       return streaming(instruction, storages, share: 1 / Double(tokenShards))
     case .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu, .swigluGradient, .rotary, .columnSum,
       .cachedAttention:
@@ -61,9 +62,10 @@ struct InstructionCost: Sendable {
     price.flops = 2 * Double(m) * Double(n) * Double(k)
     price.launches = 1
     if job.numbers.compute == .fp8 {
-      // Operands are scaled and cast: read in two bytes, written in one.
-      let elements = Double(m) * Double(k) + Double(k) * Double(n)
-      price.memory = 3 * elements / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
+      // The activation is scaled and cast, read in two bytes and written in one; the norm or gate before it
+      // does half of that in passing.
+      let elements = Double(m) * Double(k)
+      price.memory = 1.5 * elements / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
       price.launches += 4
     }
     return price
@@ -108,8 +110,7 @@ struct InstructionCost: Sendable {
   private var passes: Double {
     switch job.stack.name {
     case .apus: 1
-    case .eager, .nanotron: constants.frameworkPasses
-    case .compiled: constants.compiledPasses
+    case .eager, .nanotron, .compiled: constants.frameworkPasses
     case .megatron, .deepspeed: constants.fusedPasses
     }
   }
@@ -125,12 +126,5 @@ struct InstructionCost: Sendable {
     return sum
   }
 
-  private func width(_ storage: Storage) -> Double {
-    switch storage.role {
-    case .parameter: job.numbers.weightBytes
-    case .gradient: job.numbers.gradientBytes
-    case .activation: storage.type == .float32 ? job.numbers.activationBytes : Double(storage.type.byteCount)
-    case .optimizerState, .input, .result, .cache, .workspace: Double(storage.type.byteCount)
-    }
-  }
+  private func width(_ storage: Storage) -> Double { Double(storage.type.byteCount) }
 }

@@ -62,14 +62,16 @@ struct MemoryModel {
 
   /// Micro-batches, counted once a chunk, whose activations a device holds at once (`peakLive` counts them in
   /// the orders themselves; a test compares).
-  private func inFlight(_ device: Int) -> Double {
+  func inFlight(_ device: Int) -> Double {
     let (m, p) = (job.layout.microbatches, job.layout.pipeline)
     if p == 1 { return 1 }
     switch job.layout.schedule {
     case .naive: return 1
     case .allForwardAllBackward: return Double(m)
-    case .oneForwardOneBackward, .zeroBubbleH1: return Double(min(m, p - device))
-    case .zeroBubbleH2: return Double(min(m, 2 * (p - device) - 1))
+    case .oneForwardOneBackward: return Double(min(m, p - device))
+    // Until the last half of backward has run.
+    case .zeroBubbleH1: return Double(min(m, p))
+    case .zeroBubbleH2: return Double(min(m, 2 * p - 1))
     case .interleaved(let chunks, let group):
       let most = max(group ?? min(p, m), min(p, m))
       return Double(min(m * chunks, 2 * (p - device - 1) + (chunks - 1) * most + 1))

@@ -70,9 +70,7 @@ package struct StepPlay: Sendable {
   /// Fills in everything about time.
   func fill(_ forecast: inout StepForecast) throws(ForesightError) {
     let ends = try ends()
-    var finished = 0.0
-    var slowest = (device: 0, busy: 0.0)
-    var lastEnd = 0.0
+    var last = (device: 0, finished: 0.0)
     for (device, time) in ends.enumerated() {
       let mine = stages(of: device)
       let count = mine.reduce(0) { $0 + end.work.parameters.count(stages[$1]) }
@@ -80,19 +78,18 @@ package struct StepPlay: Sendable {
       let backward = mine.reduce(0) { $0 + seconds[$1].backward.total }
       let exposure = end.gradientSeconds(count: count, layers: layers, backward: backward)
       let update = end.optimizerSeconds(count: count)
-      finished = max(finished, time + exposure + update)
-      let busy = mine.reduce(0) { $0 + seconds[$1].forward.total + seconds[$1].backward.total }
-      if busy > slowest.busy {
-        slowest = (device, busy)
-        lastEnd = time
-        forecast.exposed[.data] = exposure
-        forecast.optimizerSeconds = update
-      }
+      let finished = time + exposure + update
+      guard finished > last.finished else { continue }
+      last = (device, finished)
+      forecast.exposed[.data] = exposure
+      forecast.optimizerSeconds = update
     }
-    let share = job.layout.schedule.isBidirectional ? 0.5 : 1
-    let m = Double(job.layout.microbatches) * share
-    for stage in stages(of: slowest.device) {
+    // Under a schedule of two directions each micro-batch takes one of a device's two stages.
+    let m = Double(job.layout.microbatches) * (job.layout.schedule.isBidirectional ? 0.5 : 1)
+    var busy = 0.0
+    for stage in stages(of: last.device) {
       for part in [seconds[stage].forward, seconds[stage].backward] {
+        busy += m * part.total
         forecast.computeSeconds += m * part.device
         forecast.hostSeconds += m * max(0, part.host - part.busy)
         forecast.exposed[.tensor, default: 0] += m * part.tensor
@@ -100,7 +97,9 @@ package struct StepPlay: Sendable {
         forecast.exposed[.data, default: 0] += m * part.data
       }
     }
-    forecast.bubbleSeconds = max(0, lastEnd - m * slowest.busy)
+    // Waits for other stages and their messages.
+    forecast.bubbleSeconds = max(0, ends[last.device] - busy)
+    let finished = last.finished
     forecast.stepSeconds = finished + end.work.constants.stepSeconds
   }
 }

@@ -182,14 +182,9 @@ enum RowReading {
     let text = fields.text("precision").lowercased()
     if text.isEmpty { fields.note("precision", "bf16") }
     let compute: JobNumbers.Compute =
-      text.contains("fp8") || text.contains("float8")
+      text.contains("fp8") || text.contains("float8") || text.contains("fp4")
       ? .fp8 : text.hasPrefix("fp16") ? .fp16 : text.hasPrefix("fp32") ? .fp32 : .bf16
-    var numbers = JobNumbers(compute: compute)
-    if compute == .fp32 {
-      numbers = JobNumbers(
-        compute: .fp32, weightBytes: 4, gradientBytes: 4, optimizerBytes: 8, gradientWireBytes: 4,
-        parameterWireBytes: 4)
-    }
+    var numbers = JobNumbers(of: compute)
     if text.contains("fp32 grad accumulation") {
       (numbers.gradientBytes, numbers.gradientWireBytes) = (4, 4)
     }

@@ -36,6 +36,11 @@ struct MachineJob {
 
   var tokensOfStep: Int { settings.microBatchSize * accumulation * settings.sequenceLength }
 
+  /// The policy, or that layers differ.
+  private var recomputation: String {
+    if case .uniform(let policy) = settings.recomputation { policy.rawValue } else { "by layer" }
+  }
+
   /// As columns of a sweep's table.
   var fields: [String: String] {
     [
@@ -48,14 +53,14 @@ struct MachineJob {
       "global_batch_seqs": "\(settings.microBatchSize * accumulation)",
       "micro_batch": "\(settings.microBatchSize)", "grad_accum": "\(accumulation)", "dp": "\(ranks)",
       "zero_stage": "0", "tp": "1", "sp": "0", "pp": "1", "cp": "1", "ep": "1",
-      "recompute": settings.recomputation.name, "precision": settings.precision.compute.rawValue,
+      "recompute": recomputation, "precision": settings.precision.compute.rawValue,
       "flash_attention": "1", "stack": "apus",
     ]
   }
 
   /// Machines are calibrated once for all jobs of a kind.
   var calibrationKey: String {
-    "\(shape.family.rawValue) \(settings.precision) \(threads) \(settings.recomputation.name)"
+    "\(shape.family.rawValue) \(settings.precision) \(threads) \(recomputation)"
   }
 
   func calibrate() throws -> MachineCalibration {
