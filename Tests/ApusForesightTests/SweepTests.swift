@@ -86,7 +86,7 @@ import Testing
     first.status = .timedOut
     let second = SweepRecord(.measured, fields: ["a": "2"])
     do {
-      var ledger = try SweepLedger(path: path)
+      let ledger = try SweepLedger(path: path)
       try ledger.append([first, second])
     }
     let torn = try #require(FileHandle(forWritingAtPath: path))
@@ -95,7 +95,7 @@ import Testing
     try torn.close()
     first.status = .ok
     do {
-      var ledger = try SweepLedger(path: path)
+      let ledger = try SweepLedger(path: path)
       #expect(ledger.records.count == 2 && ledger.record(first.hash)?.status == .timedOut)
       try ledger.append([first])
       #expect(ledger.records.count == 2)

@@ -2,7 +2,7 @@ import ApusCore
 import Foundation
 
 /// The records of a sweep on disk, a line each, appended as runs end: a sweep that was stopped goes on where it was.
-package struct SweepLedger: ~Copyable {
+package final class SweepLedger {
   package let path: String
   /// In the order of the file; of several with one hash the last.
   package private(set) var records: [SweepRecord] = []
@@ -38,7 +38,7 @@ package struct SweepLedger: ~Copyable {
   package func record(_ hash: String) -> SweepRecord? { positions[hash].map { records[$0] } }
 
   /// Adds records; they are on disk when this returns.
-  package mutating func append(_ new: [SweepRecord]) throws(ForesightError) {
+  package func append(_ new: [SweepRecord]) throws(ForesightError) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     do {
@@ -50,7 +50,7 @@ package struct SweepLedger: ~Copyable {
     for record in new { remember(record) }
   }
 
-  private mutating func remember(_ record: SweepRecord) {
+  private func remember(_ record: SweepRecord) {
     if let position = positions[record.hash] {
       records[position] = record
     } else {

@@ -55,16 +55,16 @@ enum SweepCommand: Command {
 }
 
 /// A sweep under way.
-struct Sweep: ~Copyable {
+struct Sweep {
   private let name: String
   private let folder: String
-  private var ledger: SweepLedger
+  private let ledger: SweepLedger
   private var hashes: [String] = []
   private var isNew = 0
   private var impossible = 0
   private(set) var wasStopped = false
 
-  init(name: String, folder: String, ledger: consuming SweepLedger) {
+  init(name: String, folder: String, ledger: SweepLedger) {
     self.name = name
     self.folder = folder
     self.ledger = ledger

@@ -1,7 +1,7 @@
 import Foundation
 
 /// A child process in a process group of its own, so that everything it starts can be ended with it.
-struct ChildProcess: ~Copyable {
+struct ChildProcess {
   enum Ending: Hashable {
     case exited(Int32)
     case killed(signal: Int32)
