@@ -17,7 +17,7 @@ public enum RecomputationPolicy: String, Hashable, Sendable, Codable, CaseIterab
 /// the first reader, together with the producers of what that one reads. Nothing is computed again that
 /// backward does not read, so a layer's last product is never repeated: the published "one more forward pass"
 /// is an upper bound. The repeated instructions run the same kernels on the same numbers, so gradients are
-/// bit-identical.
+/// bit-identical. Parameters gathered from other ranks are never kept.
 package struct Recomputation {
   private var recorder: StepRecorder
   private let producers: [Int: Instruction]
@@ -32,12 +32,19 @@ package struct Recomputation {
     _ policy: RecomputationPolicy, forward: [Instruction], backward: [Instruction], boundaries: [Tensor],
     in recorder: inout StepRecorder
   ) -> (forward: [Instruction], backward: [Instruction]) {
-    guard policy != .none else { return (forward, backward) }
+    let gathersAgain = forward.contains { $0.op.isGatheredAgain(recorder.communication) }
+    guard policy != .none || gathersAgain else { return (forward, backward) }
     var producers: [Int: Instruction] = [:]
     var keeps = Set(boundaries.map(\.storage))
     for instruction in forward {
       for output in instruction.outputs { producers[output.tensor.storage] = instruction }
-      if policy == .selective, !instruction.op.isCheap {
+      let isKept =
+        switch policy {
+        case .none: true
+        case .selective: !instruction.op.isCheap
+        case .full: false
+        }
+      if isKept, !instruction.op.isGatheredAgain(recorder.communication) {
         keeps.formUnion(instruction.outputs.map(\.tensor.storage))
       }
     }
@@ -70,7 +77,7 @@ package struct Recomputation {
       let original = recorder.storages[output.tensor.storage]
       let fresh = recorder.tensor(
         "\(original.name), again", original.role,
-        Signature(output.tensor.rows, output.tensor.columns, output.tensor.type))
+        Signature(like: output.tensor))
       again[output.tensor.storage] = fresh.storage
       repeated.outputs[index].tensor.storage = fresh.storage
     }
@@ -92,6 +99,13 @@ package struct Recomputation {
 }
 
 extension Op {
+  /// Whether backward repeats the collective instead of keeping its result: always where parameters are
+  /// gathered, by policy where the inputs of matrices are.
+  fileprivate func isGatheredAgain(_ policy: CommunicationPolicy) -> Bool {
+    guard case .move(let move) = self, move.collective == .allGather else { return false }
+    return move.axis == .shard || !policy.keepsGatheredInputs
+  }
+
   /// Whether the operation reads and writes memory but multiplies no matrices: cheap to repeat.
   fileprivate var isCheap: Bool {
     switch self {
