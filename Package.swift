@@ -25,7 +25,9 @@ let package = Package(
     .target(name: "ApusForesight", dependencies: ["ApusCore", "ApusProgram", "ApusModels"]),
     .target(
       name: "ApusRuntime",
-      dependencies: ["ApusCore", "ApusProgram", "ApusReference", "CApusKernels", "CApusMatrix"]),
+      dependencies: [
+        "ApusCore", "ApusProgram", "ApusReference", "ApusCommunication", "CApusKernels", "CApusMatrix",
+      ]),
 
     // Ranks.
     .target(name: "ApusCommunication", dependencies: ["ApusCore", "CApusKernels"]),
@@ -59,7 +61,7 @@ let package = Package(
     .testTarget(name: "ApusCommunicationTests", dependencies: ["ApusCommunication", "CollectiveCases"]),
     .testTarget(name: "ApusProgramTests", dependencies: ["ApusProgram", "ApusModels"]),
     .testTarget(name: "ApusKernelTests", dependencies: ["ApusReference", "CApusKernels", "CApusMatrix"]),
-    .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusProgram", "ApusModels", "ApusRuntime"]),
+    .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusProgram", "ApusModels", "ApusRuntime", "ApusCommunication"]),
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration", "ApusModels"]),
     .testTarget(name: "ApusCommandLineTests", dependencies: ["apus-cli", "ApusCheckpoint", "ApusModels"]),
     .testTarget(name: "ApusDataTests", dependencies: ["ApusData"], exclude: ["Fixtures"]),

@@ -93,7 +93,7 @@ public struct ParameterUnit: Hashable, Sendable {
   }
 
   /// The rank's part of a whole buffer.
-  func part(of buffer: Tensor) -> Tensor {
+  package func part(of buffer: Tensor) -> Tensor {
     guard let shard, buffer.count == count else { return buffer }
     var view = buffer
     view.columns = shard.count

@@ -86,7 +86,10 @@ package struct StepLoop {
         if kind == .forward, microbatches > 1 {
           outcome.dataSeconds += try Stopwatch.measure { _ = try load(microbatch) }
         }
-        let seconds = Stopwatch.measure { executor.run(kind, microbatch: microbatch) }
+        let isLast = microbatch == microbatches - 1 || (kind != .forward && kind != .backward)
+        let seconds = try Stopwatch.measure {
+          try executor.run(kind, microbatch: microbatch, isLast: isLast)
+        }
         switch kind {
         case .forward: outcome.forwardSeconds += seconds
         case .backward: outcome.backwardSeconds += seconds
@@ -110,9 +113,11 @@ package struct StepLoop {
     var names: [String] = []
     for unit in executor.program.units {
       for parameter in unit.parameters where names.count < 3 {
-        if executor.floats(unit.gradient(of: parameter.tensor)).contains(where: { !$0.isFinite }) {
-          names.append(parameter.name)
+        guard let gradients = unit.gradients else { continue }
+        let isFinite = parameter.parts.allSatisfy { part in
+          executor.runs(of: part, parameter, unit, in: gradients).allSatisfy { $0.values.allSatisfy(\.isFinite) }
         }
+        if !isFinite { names.append(parameter.name) }
       }
     }
     return names

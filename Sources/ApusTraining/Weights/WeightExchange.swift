@@ -36,16 +36,19 @@ package struct WeightExchange {
     }
   }
 
-  /// Every part of a buffer: name, published shape, and its numbers in the arena.
+  /// Every part of a buffer: name, published shape, and its numbers in the arena, where this rank holds all of it
+  /// in one piece.
   package func parts(
     _ buffer: Buffer
   ) -> [(name: String, shape: [Int], values: UnsafeMutableBufferPointer<Float>)] {
     executor.program.units.flatMap { unit in
       unit.parameters.flatMap { parameter in
         parameter.parts.map { part in
-          var view = parameter.tensor(of: part)
-          view.storage = storage(of: unit, buffer)
-          return (buffer.rawValue + part.name, part.shape, executor.floats(view))
+          let runs = executor.runs(of: part, parameter, unit, in: tensor(of: unit, buffer))
+          require(
+            runs.count == 1 && runs[0].values.count == part.count,
+            "\(part.name) does not lie in one piece on this rank")
+          return (buffer.rawValue + part.name, part.shape, runs[0].values)
         }
       }
     }
@@ -53,7 +56,7 @@ package struct WeightExchange {
 
   private func buffers(moments: Bool) -> [Buffer] { moments ? Buffer.allCases : [.weights] }
 
-  private func storage(of unit: ParameterUnit, _ buffer: Buffer) -> Int {
+  private func tensor(of unit: ParameterUnit, _ buffer: Buffer) -> Tensor {
     let tensor: Tensor?
     switch buffer {
     case .weights: tensor = unit.weights
@@ -62,8 +65,8 @@ package struct WeightExchange {
     }
     guard let tensor else {
       require(false, "\(unit.name): this program has no optimizer states")
-      return unit.weights.storage
+      return unit.weights
     }
-    return tensor.storage
+    return tensor
   }
 }
