@@ -1,4 +1,5 @@
 import ApusCore
+import Foundation
 
 extension Collective {
   /// Stops the program where the call makes no sense in a group of `size`: our mistake.
@@ -31,4 +32,10 @@ extension Collective {
 
   /// What is asked for, to compare: `asks for all-reduce of x, 12 float32`.
   var request: String { "asks for \(text), \(count) \(type.rawValue)" }
+
+  /// The whole collective in a group of one: the output becomes the input.
+  func copyWithinOneRank() {
+    guard let input, let output, input != UnsafeRawPointer(output) else { return }
+    memmove(output, input, byteCount)
+  }
 }

@@ -21,3 +21,9 @@ package struct Pending: ~Copyable {
 
   deinit { transfer.drop() }
 }
+
+/// A collective in a group of one: over as soon as it is started.
+final class NoTransfer: Transfer {
+  func finish() {}
+  func drop() {}
+}

@@ -1,4 +1,5 @@
 import ApusCore
+import Dispatch
 import Synchronization
 
 /// All ranks of a run, seen from one of them.
@@ -24,6 +25,7 @@ package final class RankStatus: Sendable {
     var activity = RankActivity()
     var begun = 0
     var errand: String?
+    var changed = DispatchTime.now().uptimeNanoseconds
   }
   private let state = Mutex(State())
 
@@ -37,8 +39,21 @@ package final class RankStatus: Sendable {
   /// What keeps the rank away from collectives for a while, if anything.
   package var errand: String? { state.withLock { $0.errand } }
 
+  /// Everything at one moment.
+  var report: RankReport {
+    state.withLock {
+      RankReport(
+        activity: $0.activity, begun: $0.begun, errand: $0.errand ?? "", age: seconds(since: $0.changed))
+    }
+  }
+
   /// Notes the step, counted from 1, that begins.
-  package func begin(step: Int) { state.withLock { $0.activity.step = step } }
+  package func begin(step: Int) {
+    state.withLock {
+      $0.activity.step = step
+      $0.changed = DispatchTime.now().uptimeNanoseconds
+    }
+  }
 
   /// Notes that the rank enters a collective: `all-reduce of layer 3 gradients (data)`.
   package func enter(_ collective: String) {
@@ -46,11 +61,17 @@ package final class RankStatus: Sendable {
       $0.activity.collective = collective
       $0.activity.hasLeft = false
       $0.begun += 1
+      $0.changed = DispatchTime.now().uptimeNanoseconds
     }
   }
 
   /// Notes that the rank is through it.
-  package func leave() { state.withLock { $0.activity.hasLeft = true } }
+  package func leave() {
+    state.withLock {
+      $0.activity.hasLeft = true
+      $0.changed = DispatchTime.now().uptimeNanoseconds
+    }
+  }
 
   /// Does something that may take long while other ranks wait, such as writing a checkpoint: it is not taken
   /// for a stall.
@@ -58,7 +79,12 @@ package final class RankStatus: Sendable {
     _ name: String, _ body: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
     state.withLock { $0.errand = name }
-    defer { state.withLock { $0.errand = nil } }
+    defer {
+      state.withLock {
+        $0.errand = nil
+        $0.changed = DispatchTime.now().uptimeNanoseconds
+      }
+    }
     return try body()
   }
 }

@@ -1,4 +1,5 @@
 public import ApusModels
+import ApusProgram
 
 /// One training job, complete: every value that a YAML file and its overrides leave open has its default.
 ///
@@ -57,6 +58,15 @@ public struct Configuration: Hashable, Sendable, Codable {
           key: "training.sequence_length",
           message: "\(training.sequenceLength) exceeds the model's maximum \(shape.maximumSequenceLength)",
           remedy: "use at most \(shape.maximumSequenceLength)"))
+    }
+    if case .layers(let rules) = training.recomputation {
+      for highest in rules.compactMap(\.layers.highest) where highest >= shape.layerCount {
+        problems.append(
+          Problem(
+            key: "training.recomputation",
+            message: "layer \(highest) does not exist: the model has \(shape.layerCount)",
+            remedy: "name layers from 0 to \(shape.layerCount - 1)"))
+      }
     }
     if tokenizerVocabularySize > shape.vocabularySize {
       problems.append(

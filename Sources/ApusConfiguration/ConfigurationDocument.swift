@@ -27,6 +27,7 @@ struct ConfigurationDocument {
       TrainingSection.Surroundings(
         maximumSequenceLength: readers[0].isGood("maximum_sequence_length", "preset", "from")
           ? model.shape?.maximumSequenceLength : nil,
+        layerCount: modelIsGood ? model.shape?.layerCount : nil,
         replicas: dataDegreeIsKnown ? layout.data : nil,
         hasValidation: data.hasValidation || !readers[1].isGood("validation", "validation_fraction")))
     layout.check(

@@ -48,7 +48,9 @@ struct GPT2: LanguageModel {
     ) -> Tensor {
       unit.declare("\(name).weight", inputs, outputs, .normal(deviation: deviation), split: split)
     }
-    func bias(_ name: String, _ outputs: Int, _ split: ParameterSplit, _ unit: inout UnitDeclaration) -> Tensor {
+    func bias(_ name: String, _ outputs: Int, _ split: ParameterSplit, _ unit: inout UnitDeclaration)
+      -> Tensor
+    {
       unit.vector("\(name).bias", outputs, .zeros, split: split)
     }
     tokenTable = step.unit("token table", training: training, into: &units, standsAlone: true) { unit in

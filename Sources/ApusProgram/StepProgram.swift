@@ -9,6 +9,8 @@ package enum Control: Int, CaseIterable, Sendable {
   case correction2
   /// 1 / (tokens with a target in the whole step): all reductions are sums.
   case tokenWeight
+  /// Factor of the gradients under a policy that scales the loss; others do not read it.
+  case lossScale
 }
 
 /// Tables that a model's program reads, filled once by the runtime.
@@ -38,6 +40,8 @@ public struct StepProgram: Sendable {
   package var gradientNorm: Tensor?
   package var tokenLosses: Tensor?
   package var logits: Tensor?
+  /// Inputs of the layers and output of the last, as the model marked them.
+  package var layerInputs: [Tensor] = []
 
   /// A constant table and where it lies.
   public struct TableTensor: Hashable, Sendable {
@@ -52,7 +56,8 @@ public struct StepProgram: Sendable {
 
   /// A program without segments.
   package init(
-    mesh: Mesh = .single, units: [ParameterUnit], tokens: Tensor, targets: Tensor?, control: Tensor, tables: [TableTensor]
+    mesh: Mesh = .single, units: [ParameterUnit], tokens: Tensor, targets: Tensor?, control: Tensor,
+    tables: [TableTensor]
   ) {
     storages = []
     groups = []

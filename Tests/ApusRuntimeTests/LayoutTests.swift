@@ -10,7 +10,8 @@ import Testing
     family: .gpt2, vocabularySize: 13, maximumSequenceLength: 9, layerCount: 2, hiddenSize: 12, headCount: 6,
     intermediateSize: 18)
   static let llama = ModelConfiguration(
-    family: .llama, vocabularySize: 17, maximumSequenceLength: 12, layerCount: 2, hiddenSize: 12, headCount: 4,
+    family: .llama, vocabularySize: 17, maximumSequenceLength: 12, layerCount: 2, hiddenSize: 12,
+    headCount: 4,
     keyValueHeadCount: 2, headSize: 6, intermediateSize: 10, tiedEmbeddings: false)
   static let tiedLlama = ModelConfiguration(
     family: .llama, vocabularySize: 11, maximumSequenceLength: 8, layerCount: 1, hiddenSize: 8, headCount: 4,
@@ -54,14 +55,17 @@ import Testing
       layouts += [ParallelLayout(tensor: 3), ParallelLayout(tensor: 6, sequenceParallel: true)]
     default:
       // Above the number of key-value heads.
-      layouts += [ParallelLayout(tensor: 4), ParallelLayout(data: 2, tensor: 4, zeroStage: 3, sequenceParallel: true)]
+      layouts += [
+        ParallelLayout(tensor: 4), ParallelLayout(data: 2, tensor: 4, zeroStage: 3, sequenceParallel: true),
+      ]
     }
     for layout in layouts {
       for microbatches in [1, 2] where job.sequences.isMultiple(of: layout.data * microbatches) {
         let run = try LayoutRun(job, layout, microbatches: microbatches)
         Self.check(run, one, "\(name), \(layout), \(microbatches) micro-batches")
         for rank in run.ranks {
-          #expect(rank.highWater <= rank.plannedBytes && rank.highWater > rank.plannedBytes - 256, "\(layout)")
+          #expect(
+            rank.highWater <= rank.plannedBytes && rank.highWater > rank.plannedBytes - 256, "\(layout)")
         }
       }
     }

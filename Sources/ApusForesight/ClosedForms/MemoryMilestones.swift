@@ -50,15 +50,18 @@ package struct MemoryMilestones: Hashable, Sendable {
   /// How far a device of some size gets.
   package enum Verdict: Hashable, Sendable {
     case fits
-    /// Step 1 passes forward and backward; its optimizer step or the passes of step 2 do not fit.
-    case failsAfterFirstPass(missing: ByteCount)
+    /// Fits step 1, fails from step 2: its passes find the moments that step 1's update brought (S8).
+    case failsFromSecondStep(missing: ByteCount)
+    /// Step 1 passes forward and backward; its update, which brings the moments, does not fit.
+    case failsAtFirstUpdate(missing: ByteCount)
     case failsAtFirstPass(missing: ByteCount)
   }
 
   package func verdict(capacity: ByteCount) -> Verdict {
     let missing = ByteCount(peak.bytes - capacity.bytes)
     if missing.bytes <= 0 { return .fits }
-    return firstPassPeak <= capacity
-      ? .failsAfterFirstPass(missing: missing) : .failsAtFirstPass(missing: missing)
+    if firstPassPeak > capacity { return .failsAtFirstPass(missing: missing) }
+    return optimizerStep > capacity
+      ? .failsAtFirstUpdate(missing: missing) : .failsFromSecondStep(missing: missing)
   }
 }

@@ -1,16 +1,5 @@
 import ApusCore
 
-/// What training keeps from forward for backward; the rest is computed again (Chen et al. 2016; S14).
-public enum RecomputationPolicy: String, Hashable, Sendable, Codable, CaseIterable {
-  /// Everything that backward reads is kept.
-  case none
-  /// Norms, activation functions and gates are computed again from what they read: cheap work on large
-  /// results. With tiled attention no score matrix exists that could be dropped (S16 names one).
-  case selective
-  /// Only the inputs of layers are kept (S15).
-  case full
-}
-
 /// Rewrites a recorded step so that backward computes again what the policy did not keep.
 ///
 /// For everything that a backward instruction reads and nothing keeps, its producer is emitted again before
@@ -25,30 +14,21 @@ package struct Recomputation {
   /// Storage of the forward pass to the storage that holds its value in backward.
   private var again: [Int: Int] = [:]
 
-  /// Gives the segments with `policy` applied.
+  /// Gives the segments with `settings` applied.
   ///
-  /// - Parameter boundaries: the inputs of layers, which every policy keeps.
+  /// - Parameter boundaries: the inputs of layers and the last layer's output, which are always kept.
   package static func apply(
-    _ policy: RecomputationPolicy, forward: [Instruction], backward: [Instruction], boundaries: [Tensor],
+    _ settings: RecomputationSettings, forward: [Instruction], backward: [Instruction], boundaries: [Tensor],
     in recorder: inout StepRecorder
   ) -> (forward: [Instruction], backward: [Instruction]) {
     let gathersAgain = forward.contains { $0.op.isGatheredAgain(recorder.communication) }
-    guard policy != .none || gathersAgain else { return (forward, backward) }
-    var producers: [Int: Instruction] = [:]
-    var keeps = Set(boundaries.map(\.storage))
-    for instruction in forward {
-      for output in instruction.outputs { producers[output.tensor.storage] = instruction }
-      let isKept =
-        switch policy {
-        case .none: true
-        case .selective: !instruction.op.isCheap
-        case .full: false
-        }
-      if isKept, !instruction.op.isGatheredAgain(recorder.communication) {
-        keeps.formUnion(instruction.outputs.map(\.tensor.storage))
-      }
-    }
-    var pass = Recomputation(recorder: recorder, producers: producers, keeps: keeps)
+    guard settings != .none || gathersAgain else { return (forward, backward) }
+    let saved = SavedValues(forward: forward, backward: backward, boundaries: boundaries)
+    let gathered = forward.filter { $0.op.isGatheredAgain(recorder.communication) }
+      .flatMap { $0.outputs.map(\.tensor.storage) }
+    var pass = Recomputation(
+      recorder: recorder, producers: saved.producers.mapValues { forward[$0] },
+      keeps: saved.kept(under: settings).subtracting(gathered))
     let written = Set(backward.flatMap { $0.outputs.map(\.tensor.storage) })
     for instruction in backward { pass.emit(instruction, writtenInBackward: written) }
     recorder = pass.recorder
@@ -104,13 +84,5 @@ extension Op {
   fileprivate func isGatheredAgain(_ policy: CommunicationPolicy) -> Bool {
     guard case .move(let move) = self, move.collective == .allGather else { return false }
     return move.axis == .shard || !policy.keepsGatheredInputs
-  }
-
-  /// Whether the operation reads and writes memory but multiplies no matrices: cheap to repeat.
-  fileprivate var isCheap: Bool {
-    switch self {
-    case .layerNorm, .rmsNorm, .gelu, .swiglu: true
-    default: false
-    }
   }
 }

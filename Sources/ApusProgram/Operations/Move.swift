@@ -66,7 +66,8 @@ package struct Move: ForwardOperation {
     switch collective {
     case nil where to == .sharded(.rows) && from == .invariant, .reduceScatter:
       require(
-        x.rows.isMultiple(of: degree), "move: \(x.rows) rows cannot be divided over \(degree) \(axis.rawValue) ranks")
+        x.rows.isMultiple(of: degree),
+        "move: \(x.rows) rows cannot be divided over \(degree) \(axis.rawValue) ranks")
       return [Signature(x.rows / degree, x.columns, x.type, to)]
     case .allGather: return [Signature(x.rows * degree, x.columns, x.type, to)]
     default: return [Signature(x.rows, x.columns, x.type, to)]

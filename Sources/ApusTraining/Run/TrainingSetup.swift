@@ -23,6 +23,8 @@ struct TrainingSetup {
   /// The last step of the checkpoint that the run goes on from; 0 for a new run.
   let firstStep: Int
   let tokensSeen: Int
+  /// The scale of the loss that the run goes on with; nil where the loss is not scaled.
+  let lossScale: LossScale?
 
   /// - Parameter note: told what is done, line by line.
   init(_ configuration: Configuration, _ start: RunFolder.Start, note: (String) -> Void) throws {
@@ -32,17 +34,20 @@ struct TrainingSetup {
     store = CheckpointStore(folder: folder.checkpoints, keep: configuration.checkpoint.keep)
     // Whatever can be told without touching the run folder is told first: an old run is not lost to a typo.
     let sources = try RunSources(configuration.data)
-    let from = try configuration.model.from.map { try ModelFolder($0) }
+    let from = try configuration.model.from.map { try ModelFolder($0, warn: note) }
     guard var model = from?.configuration ?? configuration.model.shape else {
       throw TrainingError.data("model: give a preset, a shape or a folder to start from")
     }
     let fixedVocabulary = model.vocabularySize > 0 ? model.vocabularySize : nil
     if fixedVocabulary == nil { model.vocabularySize = configuration.data.tokenizerVocabularySize }
-    settings = TrainingProgramSettings(
+    var settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), recomputation: training.recomputation,
+      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
       evaluates: configuration.data.hasValidation)
     try configuration.check(shape: model, tokenizerVocabularySize: 0)
+    let catalogue = CPUCatalogue(threads: threads)
+    settings.recomputation = try training.recomputation.settings(
+      for: model, settings, workspace: catalogue.workspace)
     try Executor.checkFit(.training(model, settings), threads: threads)
 
     if let from = configuration.model.from, start == .overwrite, folder.contains(from) {
@@ -67,6 +72,10 @@ struct TrainingSetup {
       weights: data.weights.count > 1 ? data.weights : nil,
       sequenceLength: training.sequenceLength, vocabularySize: model.vocabularySize,
       seed: UInt64(bitPattern: Int64(configuration.data.seed)), shuffle: configuration.data.shuffle)
+    // A budget is kept for the final vocabulary.
+    settings.recomputation = try training.recomputation.settings(
+      for: model, settings, workspace: catalogue.workspace)
+    self.settings = settings
     let program = StepProgram.training(model, settings)
     executor = try Executor(program, threads: threads)
     note(Self.planLine(program, executor.plan))
@@ -78,6 +87,7 @@ struct TrainingSetup {
         note("weights: from \(from.description)")
       }
       (firstStep, tokensSeen) = (0, 0)
+      lossScale = settings.precision.scalesLoss ? LossScale() : nil
       return
     }
     let (checkpoint, skipped) = try store.latest()
@@ -111,6 +121,7 @@ struct TrainingSetup {
     }
     try WeightExchange(executor).read(from: checkpoint, moments: true)
     (firstStep, tokensSeen) = (state.step, state.tokensSeen)
+    lossScale = settings.precision.scalesLoss ? state.lossScale ?? LossScale() : nil
     note("resumed after step \(state.step)")
   }
 

@@ -19,6 +19,7 @@ enum EstimateCommand: Command {
       .value(
         "available", "BYTES", .integer(1...Int.max),
         help: "Memory to fit in, instead of what this machine has free."),
+      .value("capacity", "SIZE", help: "The same as a size, such as 80 GiB: a device that is not here."),
       .flag("closed-forms", help: "Add the published formulas for model states and activations."),
       .flag("json", help: "Print one JSON object."),
     ])
@@ -29,8 +30,7 @@ enum EstimateCommand: Command {
     let catalogue = CPUCatalogue(threads: job.threads)
     let estimate = try MemoryEstimate(
       job.shape, job.settings, accumulation: job.accumulation, workspace: catalogue.workspace)
-    let available = arguments.integer("available") ?? AvailableMemory.byteCount()
-    let fit = MemoryFit(estimate, available: ByteCount(available), workspace: catalogue.workspace)
+    let fit = MemoryFit(estimate, available: try memory(arguments), workspace: catalogue.workspace)
     let forms = arguments.flag("closed-forms") ? ClosedForms(estimate) : nil
     let policies = RecomputationComparison(job.shape, job.settings, workspace: catalogue.workspace)
     if arguments.flag("json") {
@@ -38,11 +38,27 @@ enum EstimateCommand: Command {
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       let output = EstimateOutput(
         summary: EstimateSummary(estimate, fit, model: job.title), policies: policies, closedForms: forms)
-      print(String(decoding: try encoder.encode(output), as: UTF8.self))
+      try print(String(decoding: try encoder.encode(output), as: UTF8.self))
     } else {
-      print(EstimateText.text(estimate, fit, policies, job), terminator: "")
-      if let forms { print("\n" + forms.text, terminator: "") }
+      try print(EstimateText.text(estimate, fit, policies, job), terminator: "")
+      if let forms { try print("\n" + forms.text, terminator: "") }
     }
+  }
+}
+
+extension EstimateCommand {
+  /// The memory that the training has to fit in.
+  private static func memory(_ arguments: ParsedArguments) throws -> ByteCount {
+    guard let text = arguments.text("capacity") else {
+      return ByteCount(arguments.integer("available") ?? AvailableMemory.byteCount())
+    }
+    guard arguments.integer("available") == nil else {
+      throw UsageError("--capacity and --available say the same; give one of the two")
+    }
+    guard let size = ByteCount(text: text) else {
+      throw UsageError("--capacity \(text): is no size; write one such as 80 GiB or 80 GB")
+    }
+    return size
   }
 }
 
@@ -54,15 +70,25 @@ private struct EstimateOutput: Encodable {
 
   enum CodingKeys: String, CodingKey {
     case recomputation
+    case ladder = "recomputation_ladder"
     case closedForms = "closed_forms"
   }
 
   private struct Policy: Encodable {
+    var name: String?
     let plannedBytes: Int
     let transientBytes: Int
     let extraFlopsShare: Double
 
+    init(_ figures: RecomputationComparison.Figures, name: String? = nil) {
+      self.name = name
+      plannedBytes = figures.planned.bytes
+      transientBytes = figures.transient.bytes
+      extraFlopsShare = figures.extraFLOPs
+    }
+
     enum CodingKeys: String, CodingKey {
+      case name
       case plannedBytes = "planned_bytes"
       case transientBytes = "transient_bytes"
       case extraFlopsShare = "extra_flops_share"
@@ -72,12 +98,12 @@ private struct EstimateOutput: Encodable {
   func encode(to encoder: any Encoder) throws {
     try summary.encode(to: encoder)
     var container = encoder.container(keyedBy: CodingKeys.self)
-    let rows = policies.rows.map { row in
-      let figures = Policy(
-        plannedBytes: row.planned.bytes, transientBytes: row.transient.bytes, extraFlopsShare: row.extraFLOPs)
-      return (row.policy.rawValue, figures)
-    }
-    try container.encode(Dictionary(uniqueKeysWithValues: rows), forKey: .recomputation)
+    var rows = Dictionary(
+      uniqueKeysWithValues: policies.rows.map { ($0.policy.rawValue, Policy($0.figures)) })
+    if let asked = policies.asked { rows["configured"] = Policy(asked) }
+    try container.encode(rows, forKey: .recomputation)
+    try container.encode(
+      policies.ladder.map { Policy($0.figures, name: $0.rung.name) }, forKey: .ladder)
     try container.encodeIfPresent(closedForms, forKey: .closedForms)
   }
 }

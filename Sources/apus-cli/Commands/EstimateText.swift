@@ -11,7 +11,7 @@ enum EstimateText {
   ) -> String {
     [
       heading(estimate, job), parameters(estimate), bytes(estimate), peaks(estimate), saved(estimate),
-      recomputation(policies), largest(estimate), flops(estimate), verdict(estimate, fit),
+      RecomputationText.text(policies, job), largest(estimate), flops(estimate), verdict(estimate, fit),
     ].joined(separator: "\n")
   }
 
@@ -21,7 +21,7 @@ enum EstimateText {
       \(job.title): \(model.family.rawValue), \(model.layerCount) layers, hidden size \(model.hiddenSize), \
       \(model.headCount) heads (\(model.keyValueHeadCount) key-value), vocabulary \(model.vocabularySize.grouped)
       Step: \(settings.microBatchSize) sequences of \(settings.sequenceLength) tokens a micro-batch, \
-      \(estimate.accumulation) micro-batch\(estimate.accumulation == 1 ? "" : "es") a step, \(estimate.tokensOfStep.grouped) tokens; fp32, \
+      \(estimate.accumulation) micro-batch\(estimate.accumulation == 1 ? "" : "es") a step, \(estimate.tokensOfStep.grouped) tokens; \(settings.precision.name), \
       CPU workspace for \(job.threads) threads
 
       """
@@ -41,9 +41,15 @@ enum EstimateText {
     func add(_ name: String, _ size: ByteCount, _ note: String = "") {
       table.add([name, size.description, size.bytes.grouped, note])
     }
-    add("parameters", estimate.byteCount(of: .parameter), "4 a parameter")
-    add("gradients", estimate.byteCount(of: .gradient), "4 a parameter, summed in place")
-    add("optimizer states", estimate.byteCount(of: .optimizerState), "8 a parameter, AdamW's moments")
+    let precision = estimate.settings.precision
+    add("parameters", estimate.byteCount(of: .parameter), "\(precision.compute.byteCount) a parameter")
+    add(
+      "gradients", estimate.byteCount(of: .gradient),
+      "\(precision.gradients.byteCount) a parameter, summed in place")
+    add(
+      "optimizer states", estimate.byteCount(of: .optimizerState),
+      precision.hasMasterWeights
+        ? "12 a parameter, master weights and AdamW's moments" : "8 a parameter, AdamW's moments")
     add("activations", estimate.byteCount(of: .activation), "alive at the fullest instruction")
     add("workspace", estimate.byteCount(of: .workspace), "scratch of that instruction")
     add("inputs", estimate.byteCount(of: .input))
@@ -90,22 +96,6 @@ enum EstimateText {
       item.name, "[\(item.rows), \(item.columns)]", item.size.description,
       item.readers.joined(separator: ", "),
     ]
-  }
-
-  private static func recomputation(_ comparison: RecomputationComparison) -> String {
-    var table = TextTable([
-      .text("recomputation"), .number("planned"), .number("activations, workspace"), .number("extra FLOPs"),
-      .text(""),
-    ])
-    for row in comparison.rows {
-      let published = (100 * RecomputationComparison.publishedFull).formatted(decimals: 1)
-      table.add([
-        row.policy.rawValue, row.planned.description, row.transient.description,
-        "\((100 * row.extraFLOPs).formatted(decimals: 2)) %",
-        row.policy == .full ? "published as +\(published) %, an upper bound" : "",
-      ])
-    }
-    return table.description
   }
 
   private static func largest(_ estimate: MemoryEstimate) -> String {
@@ -159,10 +149,15 @@ enum EstimateText {
   /// What an allocator that grows would do with the same memory (S8).
   private static func growingVerdict(_ estimate: MemoryEstimate, _ fit: MemoryFit) -> String {
     switch estimate.growingAllocator.verdict(capacity: fit.available) {
-    case .fits, .failsAtFirstPass: ""
-    case .failsAfterFirstPass(let missing):
-      "A growing allocator would pass step 1's forward and backward and fail later, \(missing) short; "
-        + "Apus refuses before step 1.\n"
+    case .fits: ""
+    case .failsAtFirstPass(let missing):
+      "On an allocator that grows it fails in step 1's forward and backward, \(missing) short of the whole run.\n"
+    case .failsAtFirstUpdate(let missing):
+      "On an allocator that grows it passes step 1's forward and backward and fails in its update, which brings "
+        + "the optimizer states, \(missing) short of the whole run; Apus refuses before step 1.\n"
+    case .failsFromSecondStep(let missing):
+      "On an allocator that grows it fits step 1, fails from step 2, \(missing) short; Apus refuses before "
+        + "step 1.\n"
     }
   }
 

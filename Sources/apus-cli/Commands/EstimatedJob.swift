@@ -14,6 +14,8 @@ struct EstimatedJob {
   let shape: ModelConfiguration
   let settings: TrainingProgramSettings
   let accumulation: Int
+  /// As the configuration asks for it; `settings` say what it comes to.
+  let recomputation: RecomputationRequest
   let threads: Int
 
   /// Reads the preset or file with its overrides.
@@ -29,12 +31,16 @@ struct EstimatedJob {
     let training = configuration.training
     shape = try Self.shape(configuration)
     try configuration.check(shape: shape, tokenizerVocabularySize: 0)
-    settings = TrainingProgramSettings(
+    var settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), recomputation: training.recomputation,
+      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
       evaluates: configuration.data.hasValidation)
     accumulation = training.gradientAccumulation
     threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
+    recomputation = training.recomputation
+    settings.recomputation = try recomputation.settings(
+      for: shape, settings, workspace: CPUCatalogue(threads: threads).workspace)
+    self.settings = settings
   }
 
   private static func configuration(_ title: String, _ overrides: [String]) throws -> Configuration {
@@ -55,7 +61,7 @@ struct EstimatedJob {
   /// The model's shape, from the configuration or the folder that it names, its vocabulary filled in.
   private static func shape(_ configuration: Configuration) throws -> ModelConfiguration {
     if let folder = configuration.model.from {
-      return try ModelFolder(folder).configuration
+      return try ModelFolder(folder, warn: StandardError.note).configuration
     }
     guard var shape = configuration.model.shape else {
       throw UsageError("the configuration has no model; write model.preset or its shape")
