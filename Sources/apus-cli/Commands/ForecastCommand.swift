@@ -2,6 +2,7 @@ import ApusConfiguration
 import ApusCore
 import ApusForesight
 import ApusModels
+import ApusReport
 import Foundation
 
 /// `apus forecast`: how long a step of any layout takes on any described hardware, and whether it fits.
