@@ -108,7 +108,10 @@ extension LayerPrices.Pair {
     }
     if isDividedHead { return }
     let price = cost.price(instruction, storages)
-    if kind == .forward { return forward += price }
+    if kind == .forward {
+      forward += price
+      return
+    }
     backward += price
     // Gradients of parameters and nothing else.
     if instruction.outputs.allSatisfy({ storages[$0.tensor.storage].role == .gradient }) { weights += price }

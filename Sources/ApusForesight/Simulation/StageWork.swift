@@ -53,7 +53,9 @@ struct StageWork {
   private func seconds(_ stage: StageContent, backward: Bool, splitsHead: Bool) -> StageSeconds {
     let layers = Double(stage.layers)
     let traffic = ContextTraffic(job)
-    func calls(_ pair: LayerPrices.Pair) -> [CollectiveCall] { backward ? pair.backwardCalls : pair.forwardCalls }
+    func calls(_ pair: LayerPrices.Pair) -> [CollectiveCall] {
+      backward ? pair.backwardCalls : pair.forwardCalls
+    }
     func pick(_ pair: LayerPrices.Pair) -> Price { backward ? pair.backward : pair.forward }
     var layer = pick(prices.layer)
     var layerCalls = calls(prices.layer) + (backward ? traffic.backward : traffic.forward)
