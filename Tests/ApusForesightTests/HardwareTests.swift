@@ -1,4 +1,5 @@
 import ApusConfiguration
+import ApusCore
 import Testing
 
 @testable import ApusForesight

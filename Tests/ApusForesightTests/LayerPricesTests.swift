@@ -30,20 +30,40 @@ import Testing
     let job = try Self.job(layers: 7, tensor: tensor, family: family)
     let constants = CostConstants()
     let prices = LayerPrices(job, constants)
-    let program = LayerPrices.program(job, depth: 7)
-    let cost = InstructionCost(job, constants)
-    for (kind, pick) in [
-      (Segment.Kind.forward, \LayerPrices.Pair.forward), (.backward, \.backward),
-    ] {
-      let whole = try #require(program.segment(kind)).instructions.reduce(Price()) {
-        $0 + cost.price($1, program.storages)
-      }
+    let whole = LayerPrices.Parts(job, InstructionCost(job, constants), depth: 7)
+    for pick in [\LayerPrices.Pair.forward, \.backward, \.weights] {
       let sum =
         prices.opening[keyPath: pick] + prices.layer[keyPath: pick] * 7 + prices.ending[keyPath: pick]
-      #expect(abs(sum.device / whole.device - 1) < 1e-9)
-      #expect(abs(sum.flops / whole.flops - 1) < 1e-9)
-      #expect(abs(sum.launches - whole.launches) < 1e-6)
+      let expected =
+        whole.opening[keyPath: pick] + whole.layers[keyPath: pick] + whole.ending[keyPath: pick]
+      #expect(abs(sum.device - expected.device) <= 1e-9 * expected.device)
+      #expect(abs(sum.flops - expected.flops) <= 1e-9 * expected.flops)
+      #expect(abs(sum.launches - expected.launches) < 1e-6)
     }
+    for pick in [\LayerPrices.Pair.forwardCalls, \.backwardCalls] {
+      let count = prices.layer[keyPath: pick].reduce(0) { $0 + $1.count }
+      #expect(whole.layers[keyPath: pick].reduce(0) { $0 + $1.count } == 7 * count)
+    }
+  }
+
+  /// B3: two all-reduces a block and direction; with sequence parallelism two gathers and two scatters, and two
+  /// more gathers in backward where gathered inputs are not kept.
+  @Test func collectivesOfALayerAreThePublishedOnes() throws {
+    let bytes = 2.0 * 2048 * 1024
+    let plain = LayerPrices(try Self.job(tensor: 4), CostConstants()).layer
+    #expect(plain.forwardCalls == [CollectiveCall(.allReduce, .tensor, bytes: bytes, count: 2)])
+    #expect(plain.backwardCalls == [CollectiveCall(.allReduce, .tensor, bytes: bytes, count: 2)])
+    let shared = LayerPrices(try Self.job(tensor: 4, sequenceParallel: true), CostConstants()).layer
+    #expect(
+      Set(shared.forwardCalls) == [
+        CollectiveCall(.allGather, .tensor, bytes: bytes, count: 2),
+        CollectiveCall(.reduceScatter, .tensor, bytes: bytes, count: 2),
+      ])
+    #expect(
+      Set(shared.backwardCalls) == [
+        CollectiveCall(.allGather, .tensor, bytes: bytes, count: 4),
+        CollectiveCall(.reduceScatter, .tensor, bytes: bytes, count: 2),
+      ])
   }
 
   @Test func savedBytesAreThoseOfTheWholeProgram() throws {

@@ -59,7 +59,8 @@ import Testing
   /// Ranks that differ only in their data coordinate do the same: 16,384 devices cost no more to foresee.
   @Test func symmetricRanksArePlayedOnce() throws {
     func stages(_ data: Int) throws -> [StageSeconds] {
-      StepSimulator().play(try Self.job(ParallelLayout(data: data, tensor: 8, pipeline: 16))).seconds.map(\.forward)
+      StepSimulator().play(try Self.job(ParallelLayout(data: data, tensor: 8, pipeline: 16))).seconds.map(
+        \.forward)
     }
     #expect(try stages(1) == stages(128))
     #expect(try stages(1).count == 16)
@@ -125,5 +126,30 @@ import Testing
   @Test func impossibleSchedulesAreRefused() throws {
     let job = try Self.job(ParallelLayout(pipeline: 4), schedule: .dualPipe, microbatches: 3)
     #expect(throws: ForesightError.self) { try StepSimulator().forecast(job) }
+  }
+
+  @Test func manyForecastsAreThoseOfOneAtATime() throws {
+    let jobs = try [1, 2, 4, 8, 16].map { try Self.job(ParallelLayout(data: 8, tensor: $0 > 8 ? 1 : $0)) }
+    let simulator = StepSimulator()
+    let single = try jobs.map { try StepSimulator().forecast($0) }
+    #expect(try simulator.forecasts(jobs).map { try $0.get() } == single)
+    #expect(simulator.forecasts([]).isEmpty)
+  }
+
+  /// Whatever changes a layer's program keeps its price apart from the others.
+  @Test func cachedPricesAreThoseOfTheJob() throws {
+    let simulator = StepSimulator()
+    for stack in [SoftwareStack(.nanotron), SoftwareStack(.megatron)] {
+      for pipeline in [1, 2] {
+        for tensor in [1, 4] {
+          for sequenceParallel in [false, true] {
+            let job = try Self.job(
+              ParallelLayout(tensor: tensor, pipeline: pipeline, sequenceParallel: sequenceParallel),
+              stack: stack)
+            #expect(try simulator.forecast(job) == StepSimulator().forecast(job))
+          }
+        }
+      }
+    }
   }
 }

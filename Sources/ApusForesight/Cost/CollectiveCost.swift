@@ -1,3 +1,5 @@
+import ApusCore
+
 /// Seconds of collectives on the links of a cluster.
 ///
 /// A ring over n ranks takes (n - 1) steps a pass (all-reduce: two passes) and moves (n - 1)/n of the tensor
@@ -12,10 +14,6 @@ package struct CollectiveCost: Sendable {
   package func seconds(_ kind: CollectiveKind, bytes: Double, _ placement: RankPlacement) -> Double {
     guard placement.ranks > 1, bytes > 0 else { return 0 }
     let n = Double(placement.ranks)
-    if kind == .sendReceive {
-      let crosses = placement.ranksPerNode == 1 && placement.ranks > 1 && placement.devicesPerNode > 0
-      return sendSeconds(bytes: bytes, crossesNodes: crosses)
-    }
     let passes: Double = kind == .allReduce ? 2 : 1
     let share = kind == .allToAll ? (n - 1) / n : passes * (n - 1) / n
     let latency = self.latency(kind, placement)

@@ -39,21 +39,21 @@ struct InstructionCost: Sendable {
         heads: a.forward.heads, rows: inputs[1].rows,
         keys: a.forward.sequenceLength * job.layout.context, backward: true)
     case .layerNorm, .rmsNorm, .layerNormGradient, .rmsNormGradient, .layerNormWeightGradient,
-      .rmsNormWeightGradient, .add, .copy, .positions, .embedding, .positionsGradient, .embeddingGradient:
-      return streaming(instruction, storages, share: 1 / Double(tokenShards))
-    case .addLayerNorm, .addRMSNorm, .dropout, .dropoutGradient, .dropoutAdd:
-      return streaming(instruction, storages, share: 1 / Double(tokenShards))
-    case .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu, .swigluGradient, .rotary, .columnSum,
-      .cachedAttention:
-      return streaming(instruction, storages, share: 1)
+      .rmsNormWeightGradient, .add, .copy, .positions, .embedding, .positionsGradient, .embeddingGradient,
+      .addLayerNorm, .addRMSNorm, .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu,
+      .swigluGradient, .rotary, .columnSum, .cachedAttention, .bias:
+      return streaming(instruction, storages)
+    case .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:
+      // A divided head is priced whole (`dividedHead`).
+      return Price()
+    case .move, .startMove, .waitMove, .materialise:
+      // Collectives are priced by their links (`CollectiveCost`), not by the device.
+      return Price()
     case .sumOfSquares, .clip, .adamW:
       // The update is priced by bytes a parameter (`OptimizerCost`): it depends on the shards.
       return Price()
     }
   }
-
-  /// Ranks that share the rows of norms and residuals.
-  private var tokenShards: Int { job.layout.sequenceParallel ? job.layout.tensor : 1 }
 
   private func product(m: Int, n: Int, k: Int, _ instruction: Instruction, _ storages: [Storage]) -> Price {
     var price = Price()
@@ -74,7 +74,16 @@ struct InstructionCost: Sendable {
   /// Products with the table and passes over the logits, which the frameworks that are foreseen hold whole.
   private func head(_ instruction: Instruction, _ storages: [Storage], products count: Int) -> Price {
     let (x, w) = (instruction.inputs[0], instruction.inputs[1])
-    let (t, d, v) = (x.rows, x.columns, w.rows)
+    return head(rows: x.rows, hidden: x.columns, vocabulary: w.rows, products: count)
+  }
+
+  /// The head where the table's rows are divided over tensor ranks: all of its work opens the backward segment.
+  func dividedHead() -> Price {
+    let v = (job.model.vocabularySize + job.layout.tensor - 1) / job.layout.tensor
+    return head(rows: job.localTokens, hidden: job.model.hiddenSize, vocabulary: v, products: 3)
+  }
+
+  private func head(rows t: Int, hidden d: Int, vocabulary v: Int, products count: Int) -> Price {
     let precision: HardwareDescription.Precision = job.numbers.compute == .fp8 ? .bf16 : job.numbers.product
     func seconds(_ m: Int, _ n: Int, _ k: Int) -> Double {
       products.seconds(m: m, n: n, k: k, precision, bytes: 2 * Double(m * n + n * k + m * k))
@@ -98,9 +107,9 @@ struct InstructionCost: Sendable {
     }
   }
 
-  private func streaming(_ instruction: Instruction, _ storages: [Storage], share: Double) -> Price {
+  private func streaming(_ instruction: Instruction, _ storages: [Storage]) -> Price {
     var price = Price()
-    let bytes = self.bytes(instruction, storages) * share * passes
+    let bytes = self.bytes(instruction, storages) * passes
     price.memory = bytes / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
     price.launches = 1
     return price

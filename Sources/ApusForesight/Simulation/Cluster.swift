@@ -1,3 +1,5 @@
+import ApusCore
+
 /// Where a job's groups of ranks lie and what their collectives take.
 struct Cluster {
   let job: TrainingJob

@@ -94,7 +94,6 @@ struct MemoryModel {
   private var whole: Double {
     var bytes = prices.saved.values
     if !job.stack.fusesPieces { bytes += prices.saved.pieces }
-    if job.stack.keepsGathered(job.layout) { bytes += prices.saved.gathered }
     return bytes
   }
 

@@ -8,7 +8,7 @@ final class PriceCache: Sendable {
   private struct Key: Hashable {
     var model: ModelConfiguration
     var tensor, context, microBatchSize, sequenceLength: Int
-    var sequenceParallel: Bool
+    var sequenceParallel, keepsGathered: Bool
     var numbers: JobNumbers
     var attention: AttentionKernel
     var stack: SoftwareStack.Name
@@ -23,6 +23,7 @@ final class PriceCache: Sendable {
       microBatchSize = job.layout.microBatchSize
       sequenceLength = job.sequenceLength
       sequenceParallel = job.layout.sequenceParallel
+      keepsGathered = job.stack.keepsGathered(job.layout)
       numbers = job.numbers
       attention = job.attention
       stack = job.stack.name

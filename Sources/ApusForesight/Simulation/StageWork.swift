@@ -1,3 +1,4 @@
+import ApusCore
 import ApusProgram
 
 /// Seconds that one micro-batch takes in a stage and direction, by what takes them.
@@ -51,17 +52,25 @@ struct StageWork {
 
   private func seconds(_ stage: StageContent, backward: Bool, splitsHead: Bool) -> StageSeconds {
     let layers = Double(stage.layers)
-    let traffic = LayerTraffic(job)
+    let traffic = ContextTraffic(job)
+    func calls(_ pair: LayerPrices.Pair) -> [CollectiveCall] {
+      backward ? pair.backwardCalls : pair.forwardCalls
+    }
     func pick(_ pair: LayerPrices.Pair) -> Price { backward ? pair.backward : pair.forward }
     var layer = pick(prices.layer)
-    var calls = backward ? traffic.backward : traffic.forward
+    var layerCalls = calls(prices.layer) + (backward ? traffic.backward : traffic.forward)
     if backward {
       layer += recomputed
-      if job.recomputation == .full { calls += traffic.forward }
+      if job.recomputation == .full { layerCalls += prices.layer.forwardCalls + traffic.forward }
     }
     var edges = Price()
-    if stage.hasEmbedding { edges += pick(prices.opening) }
+    var edgeCalls: [CollectiveCall] = []
+    if stage.hasEmbedding {
+      edges += pick(prices.opening)
+      edgeCalls += calls(prices.opening)
+    }
     if stage.hasHead {
+      edgeCalls += calls(prices.ending)
       var ending = pick(prices.ending)
       if splitsHead { ending.loss = 0 }
       edges += ending
@@ -70,9 +79,10 @@ struct StageWork {
 
     var seconds = StageSeconds()
     let hidden = job.layout.sequenceParallel ? constants.tensorOverlap : 0
-    seconds.tensor = layers * cluster.seconds(calls, .tensor) * (1 - hidden)
+    seconds.tensor =
+      (layers * cluster.seconds(layerCalls, .tensor) + cluster.seconds(edgeCalls, .tensor)) * (1 - hidden)
     // Ring attention sends keys and values while it computes: half of attention can hide them.
-    seconds.context = layers * max(0, cluster.seconds(calls, .context) - 0.5 * layer.attention)
+    seconds.context = layers * max(0, cluster.seconds(layerCalls, .context) - 0.5 * layer.attention)
     var device = layer.device
     if backward {
       device += parameterSeconds(parameters.layer)
@@ -85,7 +95,7 @@ struct StageWork {
       seconds.data = layers * max(0, communication - device)
     }
     seconds.device = layers * device + edges.device
-    seconds.host = layers * (hostSeconds(layer) + hostPeerSeconds(calls)) + hostSeconds(edges)
+    seconds.host = layers * (hostSeconds(layer) + hostPeerSeconds(layerCalls)) + hostSeconds(edges)
     return seconds
   }
 

@@ -1,3 +1,5 @@
+import ApusCore
+
 /// What follows a device's last backward pass: the rest of the gradients' sum over replicas, and the update.
 struct StepEnd {
   let work: StageWork

@@ -26,7 +26,8 @@ enum ForecastCommand: Command {
       .value(
         "micro-batches", "N", .integer(1...1_048_576), default: "8",
         help: "Micro-batches of a replica in a step."),
-      .value("sequence-length", "N", .integer(1...16_777_216), default: "4096", help: "Tokens of a sequence."),
+      .value(
+        "sequence-length", "N", .integer(1...16_777_216), default: "4096", help: "Tokens of a sequence."),
       .value(
         "recompute", "POLICY", .choice(JobRecomputation.allCases.map(\.rawValue)), default: "none",
         help: "What backward computes again."),
@@ -64,7 +65,8 @@ enum ForecastCommand: Command {
     let orders = try layout.schedule.orders(devices: layout.pipeline, microbatches: layout.microbatches)
     let timeline = Timeline(
       try play.timetable(), of: orders,
-      title: "\(arguments.required("PRESET")), \(layout.pipeline) stages, \(layout.microbatches) micro-batches",
+      title:
+        "\(arguments.required("PRESET")), \(layout.pipeline) stages, \(layout.microbatches) micro-batches",
       unit: .seconds)
     for (option, name) in [("svg", "forecast.svg"), ("trace", "forecast.json")] {
       guard let path = arguments.text(option) else { continue }
@@ -85,7 +87,8 @@ enum ForecastRequest {
     let name = arguments.required("PRESET")
     guard var model = ModelPresets.named(name) else {
       let near = nearestName(to: name, in: ModelPresets.names).map { "did you mean \($0)? " } ?? ""
-      throw UsageError("\(name) is no preset; \(near)presets are \(ModelPresets.names.joined(separator: ", "))")
+      throw UsageError(
+        "\(name) is no preset; \(near)presets are \(ModelPresets.names.joined(separator: ", "))")
     }
     if model.vocabularySize == 0 { model.vocabularySize = 50_304 }
     let chunks = arguments.integer("chunks") ?? 2
@@ -118,7 +121,8 @@ enum ForecastRequest {
     }
     let stages = layout.schedule.stages(devices: layout.pipeline)
     guard stages <= model.layerCount else {
-      throw UsageError("\(stages) stages for \(model.layerCount) layers; use a smaller --pipeline or --chunks")
+      throw UsageError(
+        "\(stages) stages for \(model.layerCount) layers; use a smaller --pipeline or --chunks")
     }
   }
 
@@ -129,7 +133,8 @@ enum ForecastRequest {
     let catalogue = try HardwareCatalogue.shipped()
     guard let hardware = catalogue.named(name) else {
       throw UsageError(
-        "\(name) is neither a file nor a described device; known are \(catalogue.names.joined(separator: ", "))")
+        "\(name) is neither a file nor a described device; known are \(catalogue.names.joined(separator: ", "))"
+      )
     }
     return hardware
   }
