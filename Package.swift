@@ -14,8 +14,12 @@ let package = Package(
     .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+    .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
+    .target(name: "CApusMPI", dependencies: ["CMPI"]),
     .target(name: "CApusKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
-    .target(name: "CApusMatrix", dependencies: ["COneDNN"], linkerSettings: [.linkedLibrary("dnnl")]),
+    .target(
+      name: "CApusMatrix", dependencies: ["COneDNN", "CApusKernels"],
+      linkerSettings: [.linkedLibrary("dnnl")]),
 
     .target(name: "CApusWatch"),
 
@@ -24,12 +28,17 @@ let package = Package(
     .target(name: "ApusReference", dependencies: ["ApusCore"]),
     .target(name: "ApusProgram", dependencies: ["ApusCore"]),
     .target(name: "ApusModels", dependencies: ["ApusCore", "ApusProgram"]),
-    .target(name: "ApusForesight", dependencies: ["ApusCore", "ApusProgram", "ApusModels"]),
+    .target(
+      name: "ApusForesight",
+      dependencies: ["ApusCore", "ApusProgram", "ApusModels", "ApusConfiguration"]),
     .target(
       name: "ApusRuntime",
       dependencies: [
         "ApusCore", "ApusProgram", "ApusReference", "CApusKernels", "CApusMatrix", "CApusWatch",
       ]),
+
+    // Ranks.
+    .target(name: "ApusCommunication", dependencies: ["ApusCore", "CApusKernels", "CApusMPI"]),
 
     // What surrounds a step.
     .target(name: "ApusConfiguration", dependencies: ["ApusCore", "ApusProgram", "ApusModels", "CYAML"]),
@@ -54,6 +63,15 @@ let package = Package(
       ]),
 
     .testTarget(name: "ApusCoreTests", dependencies: ["ApusCore"]),
+    // Checks of every primitive, for threads and for processes.
+    .target(
+      name: "CollectiveCases", dependencies: ["ApusCore", "ApusCommunication"], path: "Tests/CollectiveCases"),
+    // A process of an MPI job, for the tests that start mpirun.
+    .executableTarget(
+      name: "RankTrial", dependencies: ["ApusCore", "ApusCommunication", "CollectiveCases"],
+      path: "Tests/RankTrial"),
+    .testTarget(
+      name: "ApusCommunicationTests", dependencies: ["ApusCommunication", "CollectiveCases", "RankTrial"]),
     .testTarget(name: "ApusProgramTests", dependencies: ["ApusProgram", "ApusModels"]),
     .testTarget(name: "ApusKernelTests", dependencies: ["ApusReference", "CApusKernels", "CApusMatrix"]),
     .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusProgram", "ApusModels", "ApusRuntime"]),

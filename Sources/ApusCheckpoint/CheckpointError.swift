@@ -13,6 +13,8 @@ package enum CheckpointError: Error, Hashable, Sendable, CustomStringConvertible
   case tensorNotFound(name: String, path: String)
   /// A tensor's numbers are not floating point numbers that Apus reads.
   case unreadableType(name: String, type: String, path: String)
+  /// A weight that is not a finite number.
+  case notFinite(name: String, element: Int, value: String)
   /// A range of elements or a slice lies outside its tensor.
   case outsideTensor(name: String, requested: String, shape: [Int])
   /// A Hugging Face folder cannot be used; all its problems.
@@ -42,6 +44,8 @@ package enum CheckpointError: Error, Hashable, Sendable, CustomStringConvertible
       "\(path) holds no tensor \"\(name)\""
     case .unreadableType(let name, let type, let path):
       "\(path): \"\(name)\" is stored as \(type), but only F32, F64, BF16 and F16 can be read as parameters"
+    case .notFinite(let name, let element, let value):
+      "\"\(name)\" holds \(value) at element \(element): the weights are damaged; take another copy"
     case .outsideTensor(let name, let requested, let shape):
       "\(requested) lies outside \"\(name)\", whose shape is \(shape)"
     case .unusableFolder(let path, let problems):

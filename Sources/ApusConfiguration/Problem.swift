@@ -13,6 +13,12 @@ public struct Problem: Hashable, Sendable, Codable, CustomStringConvertible {
   /// What the user can do.
   public var remedy: String
 
+  private enum CodingKeys: String, CodingKey {
+    case file, line
+    case isOverride = "is_override"
+    case key, message, remedy
+  }
+
   public init(
     file: String? = nil, line: Int? = nil, isOverride: Bool = false, key: String, message: String,
     remedy: String

@@ -17,6 +17,8 @@ package enum DataError: Error, Equatable, CustomStringConvertible {
   case tokenBeyondVocabulary(path: String, position: Int, token: Int, vocabularySize: Int)
   /// A request that cannot be met: splits, weights, sequence lengths.
   case request(String)
+  /// Several problems at once, a line each.
+  case several([DataError])
 
   package var description: String {
     switch self {
@@ -30,6 +32,7 @@ package enum DataError: Error, Equatable, CustomStringConvertible {
       "\(path): token \(token.grouped) at position \(position.grouped) is beyond the vocabulary of "
         + "\(size.grouped); prepare the data with the model's tokenizer"
     case .request(let text): text
+    case .several(let errors): errors.map(\.description).joined(separator: "\n")
     }
   }
 }

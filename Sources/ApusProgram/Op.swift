@@ -28,6 +28,11 @@ package enum Op: Hashable, Sendable {
   case attentionGradient(AttentionGradient)
   case headLossGradient(HeadLossGradient)
   case copy(Copy)
+  // Emitted by fusion.
+  case addLayerNorm(AddLayerNorm)
+  case addRMSNorm(AddRMSNorm)
+  case biasGELU(BiasGELU)
+  case biasGELUGradient(BiasGELUGradient)
   // Recorded by the optimizer.
   case sumOfSquares(SumOfSquares)
   case clip(Clip)
@@ -61,6 +66,10 @@ package enum Op: Hashable, Sendable {
     case .attentionGradient(let o): o
     case .headLossGradient(let o): o
     case .copy(let o): o
+    case .addLayerNorm(let o): o
+    case .addRMSNorm(let o): o
+    case .biasGELU(let o): o
+    case .biasGELUGradient(let o): o
     case .sumOfSquares(let o): o
     case .clip(let o): o
     case .adamW(let o): o

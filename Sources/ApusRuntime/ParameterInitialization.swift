@@ -3,29 +3,33 @@ import CApusKernels
 
 extension Executor {
   /// Fills every parameter from `seed`. Each part draws from a stream of its own, keyed by seed and published
-  /// name and indexed by position, so that neither fusing nor splitting changes a number. Gradients and
-  /// moments start at zero.
+  /// name and indexed by position, so that neither fusing nor splitting changes a number. Where there are master
+  /// weights they are drawn, and rounded into those that forward reads. Gradients and moments start at zero.
   package func initializeParameters(seed: UInt64) {
     for unit in program.units {
       // Padding between parameters is never read by a sum, but saved and compared: keep it zero.
-      floats(unit.weights).update(repeating: 0)
-      for buffer in [unit.gradients, unit.firstMoment, unit.secondMoment].compactMap({ $0 }) {
-        floats(buffer).update(repeating: 0)
+      for buffer in [unit.weightsOfRecord, unit.gradients, unit.firstMoment, unit.secondMoment] {
+        if let buffer { zero(buffer) }
       }
       for parameter in unit.parameters {
-        for part in parameter.parts { initialize(parameter, part, seed) }
+        for part in parameter.parts {
+          let tensor = unit.view(of: parameter.tensor(of: part), in: unit.weightsOfRecord)
+          initialize(floats(tensor), parameter.initializer, part.name, seed)
+        }
       }
     }
+    roundMasterWeights()
   }
 
-  private func initialize(_ parameter: Parameter, _ part: ExchangePart, _ seed: UInt64) {
-    let values = floats(parameter.tensor(of: part))
-    switch parameter.initializer {
+  private func initialize(
+    _ values: UnsafeMutableBufferPointer<Float>, _ initializer: Initializer, _ name: String, _ seed: UInt64
+  ) {
+    switch initializer {
     case .zeros: values.update(repeating: 0)
     case .ones: values.update(repeating: 1)
     case .normal(let deviation):
       apus_philox_normal_f32(
-        values.baseAddress, Int64(values.count), seed ^ Self.hash(part.name), 0, 0, Float(deviation))
+        values.baseAddress, Int64(values.count), seed ^ Self.hash(name), 0, 0, Float(deviation))
     }
   }
 

@@ -1,5 +1,4 @@
 import Testing
-
 import apus_cli
 
 private let specification = ArgumentsSpecification(

@@ -77,7 +77,7 @@ import Testing
       error: "--validation-fraction is 1.0; use a number from 0 to below 1, such as 0.1"),
     Mistake(
       words: "data prepare empty.txt --tokenizer t.json --output d", status: 1,
-      error: "validation.bin would be empty; give more text, or another validation fraction"),
+      error: "empty.txt: validation.bin would be empty; give more text, or another validation fraction"),
     Mistake(
       words: "import gone --output d", status: 1, error: "gone does not exist; name a Hugging Face folder"),
     Mistake(

@@ -1,6 +1,5 @@
 import Foundation
 import Testing
-
 import apus_cli
 
 private enum Train: Command {

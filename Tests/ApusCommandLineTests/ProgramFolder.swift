@@ -81,7 +81,7 @@ final class ProgramFolder {
   }
 
   /// The program that the same build made, beside the tests.
-  private static var program: URL {
+  static var program: URL {
     get throws {
       let folder = try #require(Bundle.main.executableURL).deletingLastPathComponent()
       let program = folder.appending(path: "apus")

@@ -90,7 +90,11 @@ package struct Corpus: Sendable {
       defer { start = end + 1 }
       let text = UnsafeBufferPointer(rebasing: file.bytes[start..<end])
       if text.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0d }) { continue }
-      let value = try JSONValue(parsing: text, of: file.path, startingAt: start)
+      let value: JSONValue
+      do throws(DataError) { value = try JSONValue(parsing: text, of: file.path, startingAt: start) } catch {
+        guard case .json(let path, let offset, let problem) = error else { throw error }
+        throw .json(path: path, byteOffset: offset, problem: "line \(line.grouped): \(problem)")
+      }
       guard let content = value[key]?.string else {
         throw .file(path: file.path, problem: "line \(line.grouped) has no text under the key \"\(key)\"")
       }

@@ -52,8 +52,9 @@ package struct DatasetPreparation {
       progress(done)
     }
     let wantsValidation = validationCorpus != nil || validationFraction > 0
-    let validationSplit = try validation.finish(keep: wantsValidation)
-    let trainSplit = try train.finish(keep: true)
+    let validationSplit = try validation.finish(
+      keep: wantsValidation, from: (validationCorpus ?? corpus).files)
+    let trainSplit = try train.finish(keep: true, from: corpus.files)
     let summary = DatasetSummary(
       tokenizerFingerprint: tokenizer.fingerprint, vocabularySize: tokenizer.vocabularySize,
       train: trainSplit!,
@@ -160,11 +161,15 @@ private struct SplitEncoder: ~Copyable {
   }
 
   /// Finishes the file; nil, and no file, where it is not wanted.
-  consuming func finish(keep: Bool) throws(DataError) -> DatasetSummary.Split? {
+  ///
+  /// - Parameter files: where its text comes from, for the error of an empty split.
+  consuming func finish(keep: Bool, from files: [String]) throws(DataError) -> DatasetSummary.Split? {
     guard keep else { return nil }
     try encodeWaiting()
     guard writer.count > 0 else {
-      throw .request("\(name) would be empty; give more text, or another validation fraction")
+      let more = files.count > 1 ? " and \(files.count - 1) more" : ""
+      throw .request(
+        "\(files[0])\(more): \(name) would be empty; give more text, or another validation fraction")
     }
     let split = DatasetSummary.Split(file: name, tokens: writer.count, bytes: bytes, documents: documents)
     try writer.finish()

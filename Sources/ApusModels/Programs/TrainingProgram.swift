@@ -8,17 +8,21 @@ package struct TrainingProgramSettings: Hashable, Sendable {
   package var sequenceLength: Int
   package var optimizer: OptimizerSettings
   package var recomputation: RecomputationSettings
+  package var precision: PrecisionPolicy
   /// Whether to add a forward-only segment that gives the loss of each token.
   package var evaluates: Bool
+  /// Whether neighbouring instructions are fused. Off where a program is taken apart, or compared.
+  package var isFused = true
 
   package init(
     microBatchSize: Int, sequenceLength: Int, optimizer: OptimizerSettings = OptimizerSettings(),
-    recomputation: RecomputationSettings = .none, evaluates: Bool = false
+    recomputation: RecomputationSettings = .none, precision: PrecisionPolicy = .fp32, evaluates: Bool = false
   ) {
     self.microBatchSize = microBatchSize
     self.sequenceLength = sequenceLength
     self.optimizer = optimizer
     self.recomputation = recomputation
+    self.precision = precision
     self.evaluates = evaluates
   }
 }
@@ -35,7 +39,7 @@ extension StepProgram {
   package static func training(
     _ declaration: ModelDeclaration, _ settings: TrainingProgramSettings
   ) -> StepProgram {
-    var step = StepRecorder()
+    var step = StepRecorder(precision: settings.precision)
     let model = declaration(&step, true)
     var program = StepProgram(model, rows: settings.microBatchSize * settings.sequenceLength, in: &step)
     let context = SequenceContext.sequences(length: settings.sequenceLength)
@@ -51,7 +55,8 @@ extension StepProgram {
       boundaries: program.layerInputs, in: &step)
     program.groups = [[Segment(.forward, forward), Segment(.backward, backward)]]
 
-    let (norm, coefficient) = step.clipping(model.units, maximumNorm: settings.optimizer.maximumNorm)
+    let (norm, coefficient) = step.clipping(
+      model.units, maximumNorm: settings.optimizer.maximumNorm, control: program.control)
     program.gradientNorm = norm
     program.groups.append([Segment(.synchronise, step.takeInstructions())])
     step.adamW(model.units, settings.optimizer, coefficient: coefficient, control: program.control)
@@ -59,6 +64,7 @@ extension StepProgram {
 
     if settings.evaluates { program.addEvaluation(model, context, in: &step) }
     program.storages = step.storages
+    if settings.isFused { program.fuse() }
     return program
   }
 
@@ -71,6 +77,7 @@ extension StepProgram {
     var program = StepProgram(model, rows: microBatchSize * sequenceLength, in: &step)
     program.addEvaluation(model, .sequences(length: sequenceLength), in: &step)
     program.storages = step.storages
+    program.fuse()
     return program
   }
 

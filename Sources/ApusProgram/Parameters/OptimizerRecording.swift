@@ -27,7 +27,7 @@ package struct OptimizerSettings: Hashable, Sendable {
 extension StepRecorder {
   /// Records norm and clipping; gives (norm, coefficient), each `[1, 1]`.
   package mutating func clipping(
-    _ units: [ParameterUnit], maximumNorm: Double
+    _ units: [ParameterUnit], maximumNorm: Double, control: Tensor
   ) -> (norm: Tensor, coefficient: Tensor) {
     label = "clipping"
     let sum = tensor("sum of squares", .result, Signature(1, 1, .float64))
@@ -35,7 +35,9 @@ extension StepRecorder {
     let coefficient = tensor("clip coefficient", .result, Signature(1, 1))
     let gradients = units.flatMap { unit in unit.parameters.map { unit.gradient(of: $0.tensor) } }
     emit(SumOfSquares(), gradients, to: [Destination(sum)])
-    emit(Clip(maximumNorm: maximumNorm), [sum], to: [Destination(norm), Destination(coefficient)])
+    emit(
+      Clip(maximumNorm: maximumNorm, isScaled: precision.scalesLoss),
+      [sum] + (precision.scalesLoss ? [control] : []), to: [Destination(norm), Destination(coefficient)])
     return (norm, coefficient)
   }
 
@@ -56,8 +58,9 @@ extension StepRecorder {
           ranges: Self.ranges(of: unit, decaysVectors: settings.decaysVectors)),
         [gradients, coefficient, control],
         to: [
-          Destination(unit.weights, .accumulate), Destination(m, .accumulate), Destination(v, .accumulate),
-        ])
+          Destination(unit.weightsOfRecord, .accumulate), Destination(m, .accumulate),
+          Destination(v, .accumulate),
+        ] + (unit.master == nil ? [] : [Destination(unit.weights)]))
     }
   }
 

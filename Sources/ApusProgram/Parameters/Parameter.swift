@@ -32,16 +32,30 @@ package struct Parameter: Hashable, Sendable {
 }
 
 /// Parameters that are stored, updated and later communicated together: a layer's weights side by side in
-/// one flat buffer, each starting at a multiple of 64 bytes.
+/// one flat buffer, each starting at a multiple of 16 elements.
 public struct ParameterUnit: Hashable, Sendable {
   package var name: String
   package var parameters: [Parameter]
-  /// The flat buffer, `[1, count]`.
+  /// The flat buffer, `[1, count]`, in the type that forward and backward compute in.
   package var weights: Tensor
+  /// Float32 weights that the optimizer updates and rounds into `weights`, where those are shorter. They are
+  /// the weights of record: initialised, saved and read.
+  package var master: Tensor?
   /// Buffers of the same layout, present when training.
   package var gradients: Tensor?
   package var firstMoment: Tensor?
   package var secondMoment: Tensor?
+
+  /// The weights that are saved and read: the master where there is one.
+  package var weightsOfRecord: Tensor { master ?? weights }
+
+  /// The stretch of `buffer`, one of the unit's, that holds what belongs to a parameter or a part of it.
+  package func view(of parameter: Tensor, in buffer: Tensor) -> Tensor {
+    var tensor = parameter
+    tensor.storage = buffer.storage
+    tensor.type = buffer.type
+    return tensor
+  }
 
   /// The gradient of a parameter: the same stretch of the gradient buffer.
   package func gradient(of parameter: Tensor) -> Tensor {
@@ -49,8 +63,6 @@ public struct ParameterUnit: Hashable, Sendable {
       require(false, "\(name): this program has no gradients")
       return parameter
     }
-    var tensor = parameter
-    tensor.storage = gradients.storage
-    return tensor
+    return view(of: parameter, in: gradients)
   }
 }

@@ -6,15 +6,17 @@ import ApusCore
 public struct UnitDeclaration {
   private let name: String
   private let storage: Int
+  private let precision: PrecisionPolicy
   private var parameters: [Parameter] = []
   private var count = 0
 
-  /// Elements to which parameters are aligned inside their unit: 64 bytes of float32.
+  /// Elements to which parameters are aligned inside their unit: 64 bytes of float32, 32 of a 16-bit type.
   package static let alignment = 16
 
-  fileprivate init(name: String, storage: Int) {
+  fileprivate init(name: String, storage: Int, precision: PrecisionPolicy) {
     self.name = name
     self.storage = storage
+    self.precision = precision
   }
 
   /// Declares a parameter of `[rows, columns]` made of `parts` below each other; one unnamed part by default.
@@ -22,7 +24,8 @@ public struct UnitDeclaration {
     _ name: String, _ rows: Int, _ columns: Int, _ initializer: Initializer, isMatrix: Bool = true,
     parts: [(name: String, rows: Int)]? = nil
   ) -> Tensor {
-    let tensor = Tensor(storage: storage, type: .float32, offset: count, rows: rows, columns: columns)
+    let tensor = Tensor(
+      storage: storage, type: precision.compute, offset: count, rows: rows, columns: columns)
     var row = 0
     var exchange: [ExchangePart] = []
     for part in parts ?? [(name, rows)] {
@@ -44,12 +47,15 @@ public struct UnitDeclaration {
 
   fileprivate func unit(in recorder: inout StepRecorder, training: Bool) -> ParameterUnit {
     let flat = recorder.resize(storage, name: name, count: count)
-    func buffer(_ suffix: String, _ role: Role, _ recorder: inout StepRecorder) -> Tensor? {
-      training ? recorder.tensor("\(name) \(suffix)", role, Signature(1, count)) : nil
+    func buffer(
+      _ suffix: String, _ role: Role, _ recorder: inout StepRecorder, _ type: ElementType = .float32
+    ) -> Tensor? {
+      training ? recorder.tensor("\(name) \(suffix)", role, Signature(1, count, type)) : nil
     }
     return ParameterUnit(
       name: name, parameters: parameters, weights: flat,
-      gradients: buffer("gradients", .gradient, &recorder),
+      master: precision.hasMasterWeights ? buffer("master", .optimizerState, &recorder) : nil,
+      gradients: buffer("gradients", .gradient, &recorder, precision.gradients),
       firstMoment: buffer("first moment", .optimizerState, &recorder),
       secondMoment: buffer("second moment", .optimizerState, &recorder))
   }
@@ -61,8 +67,8 @@ extension StepRecorder {
     _ name: String, training: Bool, into units: inout [ParameterUnit],
     _ body: (inout UnitDeclaration) -> Part
   ) -> Part {
-    let placeholder = tensor(name, .parameter, Signature(1, 1))
-    var declaration = UnitDeclaration(name: name, storage: placeholder.storage)
+    let placeholder = tensor(name, .parameter, Signature(1, 1, precision.compute))
+    var declaration = UnitDeclaration(name: name, storage: placeholder.storage, precision: precision)
     let part = body(&declaration)
     units.append(declaration.unit(in: &self, training: training))
     return part

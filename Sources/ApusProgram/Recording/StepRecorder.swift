@@ -8,8 +8,10 @@ public struct StepRecorder {
   private var boundaries: [Tensor] = []
   /// The part of the model that the next instructions belong to, such as `layers.3.attention`.
   public var label = ""
+  /// Element types of the parameters that are declared next, and by them of everything computed from them.
+  package let precision: PrecisionPolicy
 
-  package init() {}
+  package init(precision: PrecisionPolicy = .fp32) { self.precision = precision }
 
   /// A new storage of exactly this shape.
   package mutating func tensor(_ name: String, _ role: Role, _ signature: Signature) -> Tensor {

@@ -38,6 +38,8 @@ extension StepRecord {
     case .secondsLeft: secondsLeft
     case .validationLoss: validationLoss
     case .validationBitsPerByte: validationBitsPerByte
+    case .lossScale: lossScale
+    case .skippedSteps: skippedSteps.map(Double.init)
     }
   }
 
@@ -46,6 +48,7 @@ extension StepRecord {
     case .step: return String(step)
     case .peakMemoryBytes: return String(peakMemoryBytes)
     case .tokensSeen: return String(tokensSeen)
+    case .skippedSteps: return skippedSteps.map { String($0) }
     default:
       guard let value = value(key) else { return nil }
       if value.isNaN { return "\"NaN\"" }

@@ -29,13 +29,17 @@ package struct StepRecord: Codable, Hashable, Sendable {
   /// Nats per token, at steps that validate.
   package var validationLoss: Double?
   package var validationBitsPerByte: Double?
+  /// Factor of the loss in this step, in fp16 runs.
+  package var lossScale: Double?
+  /// Steps of the whole run so far whose update was skipped because scaled gradients overflowed, in fp16 runs.
+  package var skippedSteps: Int?
 
   package init(
     step: Int, loss: Double, gradientNorm: Double, learningRate: Double, tokensPerSecond: Double,
     tokensPerSecondPerRank: Double, stepSeconds: Double, forwardSeconds: Double, backwardSeconds: Double,
     optimizerSeconds: Double, dataWaitSeconds: Double, modelFLOPsUtilization: Double? = nil,
     peakMemoryBytes: Int, tokensSeen: Int, secondsLeft: Double, validationLoss: Double? = nil,
-    validationBitsPerByte: Double? = nil
+    validationBitsPerByte: Double? = nil, lossScale: Double? = nil, skippedSteps: Int? = nil
   ) {
     self.step = step
     self.loss = loss
@@ -54,6 +58,8 @@ package struct StepRecord: Codable, Hashable, Sendable {
     self.secondsLeft = secondsLeft
     self.validationLoss = validationLoss
     self.validationBitsPerByte = validationBitsPerByte
+    self.lossScale = lossScale
+    self.skippedSteps = skippedSteps
   }
 
   package enum CodingKeys: String, CodingKey, CaseIterable {
@@ -73,5 +79,7 @@ package struct StepRecord: Codable, Hashable, Sendable {
     case secondsLeft = "seconds_left"
     case validationLoss = "validation_loss"
     case validationBitsPerByte = "validation_bits_per_byte"
+    case lossScale = "loss_scale"
+    case skippedSteps = "skipped_steps"
   }
 }

@@ -106,6 +106,24 @@ package final class Executor {
     UnsafeMutableBufferPointer(start: binder.floats(tensor), count: tensor.count)
   }
 
+  /// The numbers of a tensor of any floating-point type, widened to float32.
+  package func values(_ tensor: Tensor) -> [Float] {
+    Binder.elements(tensor.type).values(of: tensor, binder)
+  }
+
+  /// Rounds the master weights into those that forward reads; does nothing where there are none.
+  package func roundMasterWeights() {
+    for unit in program.units {
+      guard let master = unit.master else { continue }
+      Binder.elements(unit.weights.type).round(master, into: unit.weights, binder)
+    }
+  }
+
+  /// Sets every bit of a tensor to zero.
+  package func zero(_ tensor: Tensor) {
+    memset(binder.address(tensor), 0, tensor.byteCount)
+  }
+
   /// The integers of a tensor, for the host to read or write between segments.
   package func ints(_ tensor: Tensor) -> UnsafeMutableBufferPointer<Int32> {
     UnsafeMutableBufferPointer(start: binder.ints(tensor), count: tensor.count)
@@ -159,5 +177,18 @@ package final class Executor {
     throw .doesNotFit(
       needed: plan.totalBytes, available: available,
       largest: largest.map { (name: $0.name, byteCount: $0.byteCount) }, remedy: remedy)
+  }
+}
+
+extension ElementKernels {
+  fileprivate static func values(of tensor: Tensor, _ binder: Binder) -> [Float] {
+    [Float](unsafeUninitializedCapacity: tensor.count) { buffer, count in
+      widen(buffer.baseAddress, at(binder, tensor), Int64(tensor.count), 0)
+      count = tensor.count
+    }
+  }
+
+  fileprivate static func round(_ master: Tensor, into weights: Tensor, _ binder: Binder) {
+    narrow(at(binder, weights), binder.floats(master), Int64(master.count), 0)
   }
 }

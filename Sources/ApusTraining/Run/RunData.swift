@@ -106,13 +106,25 @@ package struct RunData {
 }
 
 /// The sources of a configuration, opened: what is missing or unreadable shows before a run is touched.
-struct RunSources {
+package struct RunSources {
   let training: [RunSource]
   let validation: [RunSource]
 
-  init(_ section: DataSection) throws(DataError) {
-    training = try section.train.map { source throws(DataError) in try RunSource(source) }
-    validation = try section.validation.map { source throws(DataError) in try RunSource(source) }
+  /// - Throws: everything that is wrong with any source.
+  package init(_ section: DataSection) throws(DataError) {
+    var problems: [DataError] = []
+    func open(_ sources: [DataSource]) -> [RunSource] {
+      sources.compactMap { source in
+        do throws(DataError) { return try RunSource(source) } catch {
+          problems.append(error)
+          return nil
+        }
+      }
+    }
+    training = open(section.train)
+    validation = open(section.validation)
+    if problems.count > 1 { throw .several(problems) }
+    if let problem = problems.first { throw problem }
   }
 }
 

@@ -23,6 +23,8 @@ struct TrainingSetup {
   /// The last step of the checkpoint that the run goes on from; 0 for a new run.
   let firstStep: Int
   let tokensSeen: Int
+  /// The scale of the loss that the run goes on with; nil where the loss is not scaled.
+  let lossScale: LossScale?
 
   /// - Parameter note: told what is done, line by line.
   init(_ configuration: Configuration, _ start: RunFolder.Start, note: (String) -> Void) throws {
@@ -32,7 +34,7 @@ struct TrainingSetup {
     store = CheckpointStore(folder: folder.checkpoints, keep: configuration.checkpoint.keep)
     // Whatever can be told without touching the run folder is told first: an old run is not lost to a typo.
     let sources = try RunSources(configuration.data)
-    let from = try configuration.model.from.map { try ModelFolder($0) }
+    let from = try configuration.model.from.map { try ModelFolder($0, warn: note) }
     guard var model = from?.configuration ?? configuration.model.shape else {
       throw TrainingError.data("model: give a preset, a shape or a folder to start from")
     }
@@ -40,7 +42,8 @@ struct TrainingSetup {
     if fixedVocabulary == nil { model.vocabularySize = configuration.data.tokenizerVocabularySize }
     var settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), evaluates: configuration.data.hasValidation)
+      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
+      evaluates: configuration.data.hasValidation)
     try configuration.check(shape: model, tokenizerVocabularySize: 0)
     let catalogue = CPUCatalogue(threads: threads)
     settings.recomputation = try training.recomputation.settings(
@@ -84,6 +87,7 @@ struct TrainingSetup {
         note("weights: from \(from.description)")
       }
       (firstStep, tokensSeen) = (0, 0)
+      lossScale = settings.precision.scalesLoss ? LossScale() : nil
       return
     }
     let (checkpoint, skipped) = try store.latest()
@@ -117,6 +121,7 @@ struct TrainingSetup {
     }
     try WeightExchange(executor).read(from: checkpoint, moments: true)
     (firstStep, tokensSeen) = (state.step, state.tokensSeen)
+    lossScale = settings.precision.scalesLoss ? state.lossScale ?? LossScale() : nil
     note("resumed after step \(state.step)")
   }
 

@@ -13,6 +13,8 @@ package struct StepOutcome: Hashable, Sendable {
   package var backwardSeconds: Double
   package var optimizerSeconds: Double
   package var dataSeconds: Double
+  /// Whether the scaled gradients overflowed and the update was skipped.
+  package var isSkipped = false
 }
 
 /// A loss or norm was not finite; the step's update was not made.
@@ -51,14 +53,19 @@ package struct StepLoop {
 
   /// Runs step `step` (counted from 1) on its samples.
   ///
+  /// - Parameter scale: the loss's factor, where the program scales its loss. An overflow then skips the update
+  ///   as long as a smaller factor is left; the caller records the outcome in the scale. Skipped steps do not
+  ///   count in AdamW's bias corrections.
   /// - Throws: `NonFiniteStep` before anything is updated, or what the source throws.
-  package func run(step: Int, learningRate: Double, _ source: some BatchSource) throws -> StepOutcome {
-    try run(step: step, learningRate: learningRate, source) { executor.run($0, microbatch: $1) }
+  package func run(
+    step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource
+  ) throws -> StepOutcome {
+    try run(step: step, learningRate: learningRate, scale: scale, source) { executor.run($0, microbatch: $1) }
   }
 
   /// As above; `execute` runs each segment, so that a profile can look at its instructions.
   package func run(
-    step: Int, learningRate: Double, _ source: some BatchSource,
+    step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource,
     execute: (Segment.Kind, _ microbatch: Int) throws -> Void
   ) throws -> StepOutcome {
     let program = executor.program
@@ -86,8 +93,10 @@ package struct StepLoop {
     }
     executor.set(.tokenWeight, 1 / Double(max(1, outcome.tokens)))
     executor.set(.learningRate, learningRate)
-    executor.set(.correction1, 1 - pow(beta1, Double(step)))
-    executor.set(.correction2, 1 - pow(beta2, Double(step)))
+    let updates = Double(step - (scale?.skippedSteps ?? 0))
+    executor.set(.correction1, 1 - pow(beta1, updates))
+    executor.set(.correction2, 1 - pow(beta2, updates))
+    executor.set(.lossScale, scale?.value ?? 1)
     for action in Schedule.accumulation(microbatches: microbatches) {
       switch action {
       case .run(let kind, let microbatch):
@@ -104,6 +113,11 @@ package struct StepLoop {
         outcome.loss = Double(executor.floats(loss)[0])
         outcome.gradientNorm = Double(executor.floats(norm)[0])
         guard outcome.loss.isFinite, outcome.gradientNorm.isFinite else {
+          if let scale, scale.canShrink {
+            outcome.isSkipped = true
+            outcome.seconds = clock.seconds
+            return outcome
+          }
           throw NonFiniteStep(
             step: step, loss: outcome.loss, gradientNorm: outcome.gradientNorm, parameters: nonFinite())
         }
@@ -118,7 +132,7 @@ package struct StepLoop {
     var names: [String] = []
     for unit in executor.program.units {
       for parameter in unit.parameters where names.count < 3 {
-        if executor.floats(unit.gradient(of: parameter.tensor)).contains(where: { !$0.isFinite }) {
+        if executor.values(unit.gradient(of: parameter.tensor)).contains(where: { !$0.isFinite }) {
           names.append(parameter.name)
         }
       }

@@ -10,8 +10,10 @@ package struct ModelFolder {
   /// What the weights are, for reports.
   package let description: String
 
-  /// Opens `path`; `step` picks a checkpoint of a run, the latest by default.
-  package init(_ path: String, step: Int? = nil) throws {
+  /// Opens `path`; `step` picks a checkpoint of a run, the latest that is whole by default.
+  ///
+  /// - Parameter warn: told about each newer checkpoint that is damaged.
+  package init(_ path: String, step: Int? = nil, warn: (String) -> Void) throws {
     let url = URL(fileURLWithPath: path)
     let manager = FileManager.default
     func holds(_ name: String) -> Bool { manager.fileExists(atPath: url.appendingPathComponent(name).path) }
@@ -33,14 +35,16 @@ package struct ModelFolder {
     } else if holds("checkpoints") {
       let run = RunFolder(url)
       let store = CheckpointStore(folder: run.checkpoints)
-      let reader =
-        try step.map { (step: Int) throws(CheckpointError) -> CheckpointReader? in
-          try store.open(step: step)
-        } ?? store.latest().checkpoint
-      guard let reader else {
+      if let step {
+        try self.init(try store.open(step: step), run: run, path: path)
+        return
+      }
+      let (latest, skipped) = try store.latest()
+      skipped.forEach(warn)
+      guard let latest else {
         throw TrainingError.noModel(path: path, problem: "holds no complete checkpoint")
       }
-      try self.init(reader, run: run, path: path)
+      try self.init(latest, run: run, path: path)
     } else {
       throw TrainingError.noModel(
         path: path,

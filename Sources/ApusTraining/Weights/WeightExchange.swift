@@ -3,7 +3,8 @@ import ApusCore
 import ApusProgram
 import ApusRuntime
 
-/// Copies weights and moments between an executor's arena and files, part by part under published names.
+/// Copies weights and moments between an executor's arena and files, part by part under published names, in
+/// float32: where there are master weights, those are the weights.
 package struct WeightExchange {
   package let executor: Executor
 
@@ -16,13 +17,17 @@ package struct WeightExchange {
     case secondMoment = "optimizer.second_moment."
   }
 
-  /// Reads every weight; `moments` too where asked for.
+  /// Reads every weight; `moments` too where asked for. Numbers that are not finite are refused.
   package func read(from source: some TensorSource, moments: Bool = false) throws(CheckpointError) {
     for buffer in buffers(moments: moments) {
       for (name, _, values) in parts(buffer) {
         try source.read(name, into: values.baseAddress!)
+        if let element = values.firstIndex(where: { !$0.isFinite }) {
+          throw .notFinite(name: name, element: element, value: "\(values[element])")
+        }
       }
     }
+    executor.roundMasterWeights()
   }
 
   /// Pieces of a checkpoint that lie where the arena has them: nothing is copied until they are written.
@@ -43,8 +48,7 @@ package struct WeightExchange {
     executor.program.units.flatMap { unit in
       unit.parameters.flatMap { parameter in
         parameter.parts.map { part in
-          var view = parameter.tensor(of: part)
-          view.storage = storage(of: unit, buffer)
+          let view = unit.view(of: parameter.tensor(of: part), in: tensor(of: unit, buffer))
           return (buffer.rawValue + part.name, part.shape, executor.floats(view))
         }
       }
@@ -53,17 +57,17 @@ package struct WeightExchange {
 
   private func buffers(moments: Bool) -> [Buffer] { moments ? Buffer.allCases : [.weights] }
 
-  private func storage(of unit: ParameterUnit, _ buffer: Buffer) -> Int {
+  private func tensor(of unit: ParameterUnit, _ buffer: Buffer) -> Tensor {
     let tensor: Tensor?
     switch buffer {
-    case .weights: tensor = unit.weights
+    case .weights: tensor = unit.weightsOfRecord
     case .firstMoment: tensor = unit.firstMoment
     case .secondMoment: tensor = unit.secondMoment
     }
     guard let tensor else {
       require(false, "\(unit.name): this program has no optimizer states")
-      return unit.weights.storage
+      return unit.weights
     }
-    return tensor.storage
+    return tensor
   }
 }

@@ -9,7 +9,7 @@ extension CommandTable {
   package func run(_ words: [String]) -> Int32 {
     do {
       switch try request(for: words) {
-      case .help(let text): print(text, terminator: "")
+      case .help(let text): try print(text, terminator: "")
       case .run(let command, let arguments): try command.run(arguments)
       }
       return 0

@@ -1,3 +1,4 @@
+import ApusConfiguration
 import ApusCore
 import ApusModels
 import ApusProgram
@@ -34,8 +35,8 @@ enum BenchCommand {
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       if arguments.flag("json") {
         let products = measured.productFLOPsPerSecond.map { (String($0.key), $0.value) }
-        return print(
-          try JSONText.of(
+        return try print(
+          JSONText.of(
             Result(
               measuredPeakFlopsPerSecond: measured.peakFLOPsPerSecond,
               memoryBytesPerSecond: measured.memoryBytesPerSecond,
@@ -55,8 +56,8 @@ enum BenchCommand {
       table.add([
         "memory, two vectors added", "\((measured.memoryBytesPerSecond / 1e9).formatted(decimals: 1)) GB/s",
       ])
-      print(table)
-      print(ArithmeticLibrary.description)
+      try print(table)
+      try print(ArithmeticLibrary.description)
     }
   }
 
@@ -78,8 +79,8 @@ enum BenchCommand {
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       let times = KernelBenchmark(machine).run()
       if arguments.flag("json") {
-        return print(
-          try JSONText.of(
+        return try print(
+          JSONText.of(
             Result(
               measuredPeakFlopsPerSecond: machine.peakFLOPsPerSecond,
               memoryBytesPerSecond: machine.memoryBytesPerSecond, threads: machine.threads, kernels: times)))
@@ -98,8 +99,8 @@ enum BenchCommand {
           "\((time.scalarSeconds / time.seconds).formatted(decimals: 0))x",
         ])
       }
-      print(table)
-      print(
+      try print(table)
+      try print(
         "\(machine.threads) threads; peak \((machine.peakFLOPsPerSecond / 1e9).formatted(decimals: 1)) GFLOP/s, "
           + "memory \((machine.memoryBytesPerSecond / 1e9).formatted(decimals: 1)) GB/s (two vectors added into a third)\n"
           + "more than 100 % of memory: the data stays in the cache, or is written where it was just read")
@@ -119,7 +120,12 @@ enum BenchCommand {
       .value(
         "recomputation", "POLICY", .choice(RecomputationPolicy.allCases.map(\.rawValue)), default: "none",
         help: "What backward computes again: none, selective or full."),
-      .value("precision", "P", .choice(["fp32"]), default: "fp32", help: "Element type of the arithmetic."),
+      .value(
+        "precision", "P", .choice(TrainingSection.Precision.allCases.map(\.rawValue)), default: "fp32",
+        help: "Number format of weights and activations: fp32, bf16 or fp16."),
+      .value(
+        "gradient-precision", "P", .choice(TrainingSection.GradientPrecision.allCases.map(\.rawValue)),
+        default: "fp32", help: "Number format of the gradients' sums: fp32, or bf16 with --precision bf16."),
       .value(
         "steps", "N", .integer(1...1_000_000), default: "10", help: "Timed steps, after two to warm up."),
       threads,
@@ -150,21 +156,29 @@ enum BenchCommand {
           "--sequence-length \(length): \(arguments.required("model")) takes at most \(model.maximumSequenceLength)"
         )
       }
+      var training = TrainingSection(steps: 1, sequenceLength: length)
+      training.precision = arguments.choice("precision", TrainingSection.Precision.self) ?? .fp32
+      training.gradientPrecision =
+        arguments.choice("gradient-precision", TrainingSection.GradientPrecision.self) ?? .fp32
+      guard training.precision == .bf16 || training.gradientPrecision == .fp32 else {
+        throw UsageError("--gradient-precision bf16 needs --precision bf16")
+      }
       let benchmark = try TrainingBenchmark(
         model, microBatchSize: arguments.integer("micro-batch") ?? 1, sequenceLength: length,
         accumulation: arguments.integer("accumulation") ?? 1,
         recomputation: .uniform(arguments.choice("recomputation", RecomputationPolicy.self) ?? .none),
+        precision: training.precisionPolicy,
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       let result = try benchmark.run(steps: arguments.integer("steps") ?? 1)
       let operations = arguments.flag("profile") ? benchmark.profile() : nil
       if arguments.flag("json") {
-        return print(try JSONText.of(Report(result: result, operations: operations)))
+        return try print(JSONText.of(Report(result: result, operations: operations)))
       }
-      show(result)
-      if let operations { show(operations, result) }
+      try show(result)
+      if let operations { try show(operations, result) }
     }
 
-    private static func show(_ r: TrainingBenchmark.Result) {
+    private static func show(_ r: TrainingBenchmark.Result) throws {
       func giga(_ value: Double) -> String { (value / 1e9).formatted(decimals: 1) }
       var table = TextTable([.text("whole step, median"), .number("")])
       table.add(["tokens/s", r.tokensPerSecond.formatted(decimals: 1)])
@@ -178,10 +192,12 @@ enum BenchCommand {
       table.add(["planned memory", "\(ByteCount(r.plannedBytes))"])
       table.add(["arena high water", "\(ByteCount(r.arenaHighWaterBytes))"])
       table.add(["peak resident", "\(ByteCount(r.peakResidentBytes))"])
-      print(table)
+      try print(table)
     }
 
-    private static func show(_ operations: [TrainingBenchmark.OperationTime], _ r: TrainingBenchmark.Result) {
+    private static func show(
+      _ operations: [TrainingBenchmark.OperationTime], _ r: TrainingBenchmark.Result
+    ) throws {
       let sum = operations.reduce(0) { $0 + $1.seconds }
       var table = TextTable([
         .text("operation"), .text("segment"), .number("ms"), .number("share"), .number("GFLOP/s"),
@@ -199,7 +215,7 @@ enum BenchCommand {
           (operation.bytesPerSecond / 1e9).formatted(decimals: 1),
         ])
       }
-      print(table)
+      try print(table)
     }
   }
 }

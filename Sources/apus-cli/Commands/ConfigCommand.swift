@@ -1,4 +1,5 @@
 import ApusConfiguration
+import ApusTraining
 import Foundation
 
 /// `apus config`: looks at configurations without doing anything else.
@@ -17,22 +18,28 @@ enum ConfigCommand {
     static func run(_ arguments: ParsedArguments) throws {
       let configuration = try loadOrReport(arguments)
       if arguments.flag("json") {
-        print(configuration.resolvedJSON)
+        try print(configuration.resolvedJSON)
       } else {
-        print(configuration.resolvedYAML, terminator: "")
+        try print(configuration.resolvedYAML, terminator: "")
       }
     }
   }
 
-  /// `apus config check FILE`: every problem, or one line that says there is none.
+  /// `apus config check FILE`: every problem, those of the data files too, or one line that says there is none.
   enum Check: Command {
     static let name = "check"
     static let summary = "Report everything that is wrong with a configuration."
     static let arguments = configurationArguments(json: "Print the problems as one JSON object.")
 
     static func run(_ arguments: ParsedArguments) throws {
-      _ = try loadOrReport(arguments)
-      print(arguments.flag("json") ? #"{"problems":[]}"# : "\(arguments.required("FILE")): valid")
+      let configuration = try loadOrReport(arguments)
+      do { _ = try RunSources(configuration.data) } catch {
+        guard arguments.flag("json") else { throw error }
+        try report([Problem(key: "data", message: "\(error)", remedy: "check data.train and data.validation")]
+        )
+        throw ExitStatus(code: 1)
+      }
+      try print(arguments.flag("json") ? #"{"problems":[]}"# : "\(arguments.required("FILE")): valid")
     }
   }
 
@@ -51,11 +58,14 @@ enum ConfigCommand {
       return try Configuration.load(
         file: URL(fileURLWithPath: arguments.required("FILE")), overrides: arguments.all("set"))
     } catch let error where arguments.flag("json") {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-      let json = try encoder.encode(["problems": error.problems])
-      print(String(decoding: json, as: UTF8.self))
+      try report(error.problems)
       throw ExitStatus.usage
     }
+  }
+
+  private static func report(_ problems: [Problem]) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    try print(String(decoding: try encoder.encode(["problems": problems]), as: UTF8.self))
   }
 }

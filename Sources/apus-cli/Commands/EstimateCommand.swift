@@ -38,10 +38,10 @@ enum EstimateCommand: Command {
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       let output = EstimateOutput(
         summary: EstimateSummary(estimate, fit, model: job.title), policies: policies, closedForms: forms)
-      print(String(decoding: try encoder.encode(output), as: UTF8.self))
+      try print(String(decoding: try encoder.encode(output), as: UTF8.self))
     } else {
-      print(EstimateText.text(estimate, fit, policies, job), terminator: "")
-      if let forms { print("\n" + forms.text, terminator: "") }
+      try print(EstimateText.text(estimate, fit, policies, job), terminator: "")
+      if let forms { try print("\n" + forms.text, terminator: "") }
     }
   }
 }

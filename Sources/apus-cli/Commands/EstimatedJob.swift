@@ -33,7 +33,8 @@ struct EstimatedJob {
     try configuration.check(shape: shape, tokenizerVocabularySize: 0)
     var settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), evaluates: configuration.data.hasValidation)
+      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
+      evaluates: configuration.data.hasValidation)
     accumulation = training.gradientAccumulation
     threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
     recomputation = training.recomputation
@@ -60,7 +61,7 @@ struct EstimatedJob {
   /// The model's shape, from the configuration or the folder that it names, its vocabulary filled in.
   private static func shape(_ configuration: Configuration) throws -> ModelConfiguration {
     if let folder = configuration.model.from {
-      return try ModelFolder(folder).configuration
+      return try ModelFolder(folder, warn: StandardError.note).configuration
     }
     guard var shape = configuration.model.shape else {
       throw UsageError("the configuration has no model; write model.preset or its shape")

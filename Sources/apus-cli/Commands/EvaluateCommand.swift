@@ -32,7 +32,8 @@ enum EvaluateCommand: Command {
 
   static func run(_ arguments: ParsedArguments) throws {
     guard let path = arguments.text("data") else { throw UsageError("--data is missing: give a token file") }
-    let model = try ModelFolder(arguments.required("MODEL"), step: arguments.integer("step"))
+    let model = try ModelFolder(
+      arguments.required("MODEL"), step: arguments.integer("step"), warn: StandardError.note)
     let longest = model.configuration.maximumSequenceLength
     let length = arguments.integer("sequence-length") ?? longest
     guard length <= longest else {
@@ -70,10 +71,10 @@ enum EvaluateCommand: Command {
       meanLoss: evaluation.meanLoss, tokens: evaluation.tokens, perplexity: exp(evaluation.meanLoss),
       bitsPerByte: bytes.map { evaluation.meanLoss * Double(evaluation.tokens) / log(2) / Double($0) },
       losses: arguments.flag("per-token") ? evaluation.losses : nil)
-    if arguments.flag("json") { return print(try JSONText.of(result)) }
-    for loss in result.losses ?? [] { print(loss) }
+    if arguments.flag("json") { return try print(JSONText.of(result)) }
+    for loss in result.losses ?? [] { try print(loss) }
     let bits = result.bitsPerByte.map { ", \($0.formatted(decimals: 4)) bits per byte" } ?? ""
-    print(
+    try print(
       "mean loss \(result.meanLoss.formatted(decimals: 6)) over \(result.tokens.grouped) tokens, perplexity "
         + result.perplexity.formatted(decimals: 3) + bits)
   }

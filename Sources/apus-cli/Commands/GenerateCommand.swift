@@ -39,7 +39,8 @@ enum GenerateCommand: Command {
     let topP = arguments.number("top-p") ?? 1
     guard temperature >= 0 else { throw UsageError("--temperature \(temperature): use 0 or more") }
     guard topP > 0, topP <= 1 else { throw UsageError("--top-p \(topP): use a number above 0 and up to 1") }
-    let model = try ModelFolder(arguments.required("MODEL"), step: arguments.integer("step"))
+    let model = try ModelFolder(
+      arguments.required("MODEL"), step: arguments.integer("step"), warn: StandardError.note)
     let tokenizer = try model.tokenizer.map { try Tokenizer(contentsOf: $0) }
     let prompt = try promptTokens(arguments, tokenizer, vocabularySize: model.configuration.vocabularySize)
     let stops = arguments.all("stop")
@@ -60,8 +61,8 @@ enum GenerateCommand: Command {
     ) { try output.append($0) }
     try output.finish()
     if arguments.flag("json") {
-      print(
-        try JSONText.of(
+      try print(
+        JSONText.of(
           Result(
             text: tokenizer == nil ? nil : output.text, tokens: output.tokens, promptTokens: prompt,
             tokensPerSecond: Double(output.tokens.count) / watch.seconds)))
@@ -76,9 +77,9 @@ enum GenerateCommand: Command {
       guard arguments.text("prompt") == nil else {
         throw UsageError("give --prompt or --prompt-tokens, not both")
       }
-      ids = try list.split(separator: ",").map { word in
+      ids = try list.split(separator: ",", omittingEmptySubsequences: false).map { word in
         guard let id = Int32(word.trimmingCharacters(in: .whitespaces)) else {
-          throw UsageError("--prompt-tokens: \(word) is no token id; give numbers as in 1,2,3")
+          throw UsageError("--prompt-tokens: \"\(word)\" is no token id; give numbers as in 1,2,3")
         }
         return id
       }

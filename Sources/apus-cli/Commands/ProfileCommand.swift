@@ -47,6 +47,6 @@ enum ProfileCommand: Command {
     }
     try folder.finish()
     note("written: \(place.path)/profile.html, \(place.path)/trace.json (ui.perfetto.dev)\n")
-    print(isQuiet ? json : ProfileTables(report).text, terminator: isQuiet ? "\n" : "")
+    try print(isQuiet ? json : ProfileTables(report).text, terminator: isQuiet ? "\n" : "")
   }
 }

@@ -29,18 +29,18 @@ enum TrainCommand: Command {
       configuration, start: start, command: CommandLine.arguments, descriptor: arguments.flag("json") ? 2 : 1)
     let summary = try run.run()
     if arguments.flag("json") {
-      print(try JSONText.of(summary))
+      try print(JSONText.of(summary))
     } else {
       var line = "loss \(summary.loss.formatted(decimals: 4))"
       if let loss = summary.validationLoss {
         line += ", validation loss \(loss.formatted(decimals: 4))"
       }
       if let bits = summary.validationBitsPerByte { line += ", \(bits.formatted(decimals: 3)) bits per byte" }
-      print(
+      try print(
         line + ", \(summary.tokensPerSecond.formatted(decimals: 0)) tokens/s, "
           + "\((summary.shareOfPeak * 100).formatted(decimals: 0)) % of the measured peak, "
           + "\(summary.seconds.formatted(decimals: 0)) s")
     }
-    if summary.wasStopped { throw ExitStatus(code: 130) }
+    if summary.wasStopped { throw ExitStatus(code: StopRequest.exitStatus) }
   }
 }

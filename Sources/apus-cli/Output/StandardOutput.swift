@@ -35,3 +35,8 @@ struct OrNull<Value: Encodable>: Encodable {
     if let value { try container.encode(value) } else { try container.encodeNil() }
   }
 }
+
+/// Prints a text or table; takes the place of the standard library's `print`, which loses text without a word.
+func print(_ text: some CustomStringConvertible, terminator: String = "\n") throws(CommandError) {
+  try StandardOutput.write(text.description + terminator)
+}

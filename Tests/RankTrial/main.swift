@@ -1,0 +1,3 @@
+import Foundation
+
+exit(Trial.run(CommandLine.arguments))
