@@ -5,6 +5,20 @@ package enum ProcessMemory {
   /// The most physical memory the process has held at once, bytes (`VmHWM`); 0 where unknown.
   package static var peakResidentBytes: Int { field("VmHWM:") }
 
+  /// Bytes that the allocator has handed out and not got back, in its heaps and in mappings of its own; the arena is
+  /// none of its.
+  package static var heapBytes: Int {
+    let info = mallinfo2()
+    return info.uordblks + info.hblkhd
+  }
+
+  /// Page faults of this process that needed no disk: memory touched for the first time.
+  package static var minorPageFaults: Int {
+    var usage = rusage()
+    getrusage(RUSAGE_SELF, &usage)
+    return usage.ru_minflt
+  }
+
   private static func field(_ name: String) -> Int {
     guard let data = FileManager.default.contents(atPath: "/proc/self/status") else { return 0 }
     for line in String(decoding: data, as: UTF8.self).split(separator: "\n") where line.hasPrefix(name) {
