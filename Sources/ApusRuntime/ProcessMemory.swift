@@ -1,3 +1,4 @@
+import CApusWatch
 import Foundation
 
 /// What the operating system says about this process.
@@ -7,15 +8,12 @@ package enum ProcessMemory {
 
   /// Bytes that the allocator has handed out and not got back, in its heaps and in mappings of its own; the arena is
   /// none of its.
-  package static var heapBytes: Int {
-    let info = mallinfo2()
-    return info.uordblks + info.hblkhd
-  }
+  package static var heapBytes: Int { Int(apus_heap_bytes()) }
 
   /// Page faults of this process that needed no disk: memory touched for the first time.
   package static var minorPageFaults: Int {
     var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     return usage.ru_minflt
   }
 

@@ -2,6 +2,7 @@
 #include "apus_watch.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,6 +11,11 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <ucontext.h>
+
+int64_t apus_heap_bytes(void) {
+  struct mallinfo2 info = mallinfo2();
+  return (int64_t)(info.uordblks + info.hblkhd);
+}
 
 // Held from the beginning of a watch to its end.
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;

@@ -12,6 +12,9 @@
 #define APUS_WATCH_WRITTEN 2  // written before anything was read
 #define APUS_WATCH_UPDATED 3  // read first, then written
 
+// Bytes that the C allocator has handed out and not got back, in its heaps and in mappings of its own.
+int64_t apus_heap_bytes(void);
+
 // Every thread that will touch the mapping calls this once before a watch, all of them at the same time: as a task of
 // the thread pool, one a thread.
 typedef struct {
