@@ -39,9 +39,11 @@ struct InstructionCost: Sendable {
         heads: a.forward.heads, rows: inputs[1].rows,
         keys: a.forward.sequenceLength * job.layout.context, backward: true)
     case .layerNorm, .rmsNorm, .layerNormGradient, .rmsNormGradient, .layerNormWeightGradient,
-      .rmsNormWeightGradient, .add, .addLayerNorm, .addRMSNorm, .copy, .positions, .embedding, .positionsGradient, .embeddingGradient:
+      .rmsNormWeightGradient, .add, .addLayerNorm, .addRMSNorm, .copy, .positions, .embedding,
+      .positionsGradient, .embeddingGradient:
       return streaming(instruction, storages, share: 1 / Double(tokenShards))
-    case .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu, .swigluGradient, .rotary, .columnSum, .cachedAttention:
+    case .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu, .swigluGradient, .rotary, .columnSum,
+      .cachedAttention:
       return streaming(instruction, storages, share: 1)
     case .sumOfSquares, .clip, .adamW:
       // The update is priced by bytes a parameter (`OptimizerCost`): it depends on the shards.

@@ -12,7 +12,8 @@ enum ValidateCommand: Command {
     positionals: [Positional("FILE", help: "Runs as CSV; docs/foresight.md describes the columns.")],
     options: [
       .value(
-        "hardware", "FILE", repeated: true, help: "A hardware description in YAML that wins over the shipped."),
+        "hardware", "FILE", repeated: true, help: "A hardware description in YAML that wins over the shipped."
+      ),
       .value("constants", "FILE", help: "Values of the cost model's constants, one `name: number` a line."),
       .value("per-row", "OUT.csv", help: "Write the prediction of every row."),
       .flag("json", help: "Print one JSON object."),
@@ -41,9 +42,9 @@ enum ValidateCommand: Command {
     if arguments.flag("json") {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
-      print(String(decoding: try encoder.encode(summary), as: UTF8.self))
+      try print(String(decoding: try encoder.encode(summary), as: UTF8.self))
     } else {
-      print(ValidationText.text(summary), terminator: "")
+      try print(ValidationText.text(summary), terminator: "")
     }
   }
 
