@@ -110,7 +110,7 @@ struct GPT2: LanguageModel {
       step.label = "layer \(layer) attention"
       let qkv = dense(norm(x_TD, block.attentionNorm, &step), block.attentionIn, &step)
       let mixed_TD = context.attend(qkv, heads, layer: layer, in: &step)
-      x_TD = step.add(x_TD, leave(mixed_TD, block.attentionOut, &step))
+      x_TD = step.add(x_TD, step.dropout(leave(mixed_TD, block.attentionOut, &step)))
       step.label = "layer \(layer) feed-forward"
       let hidden_TF = dense(norm(x_TD, block.feedForwardNorm, &step), block.feedForwardIn, &step)
       x_TD = step.add(x_TD, leave(step.gelu(hidden_TF), block.feedForwardOut, &step))

@@ -62,9 +62,10 @@ struct LayoutRun {
 
   /// - Parameters:
   ///   - microbatches: of each replica in a step.
+  ///   - audited: whether each instruction's writes are checked.
   ///   - alter: changes the program before it runs, to plant an error.
   init(
-    _ job: Job, _ layout: ParallelLayout, microbatches: Int = 1, inDouble: Bool = false,
+    _ job: Job, _ layout: ParallelLayout, microbatches: Int = 1, inDouble: Bool = false, audited: Bool = false,
     alter: (inout StepProgram) -> Void = { _ in }
   ) throws {
     var program = StepProgram.training(
@@ -79,7 +80,7 @@ struct LayoutRun {
       let groups = try RankGroups(recorded.mesh, world: world.data)
       return inDouble
         ? try Self.run(job, InterpretedRank(recorded, groups), microbatches)
-        : try Self.run(job, ExecutedRank(recorded, groups), microbatches)
+        : try Self.run(job, ExecutedRank(recorded, groups, audited: audited), microbatches)
     }
     self.program = program
     (losses, norms) = (ranks[0].losses, ranks[0].norms)
@@ -238,15 +239,18 @@ extension RunningRank {
 /// The CPU backend. The arena is filled with a pattern first, so that reading what nobody wrote shows.
 struct ExecutedRank: RunningRank {
   let executor: Executor
+  let audited: Bool
   var program: StepProgram { executor.program }
   var position: MeshPosition { executor.position }
 
-  init(_ program: StepProgram, _ groups: RankGroups) throws {
+  init(_ program: StepProgram, _ groups: RankGroups, audited: Bool) throws {
+    self.audited = audited
     executor = try Executor(program, threads: 1, ranks: groups, checksMemory: false)
     executor.poison()
   }
 
   func run(_ kind: Segment.Kind, microbatch: Int, isLast: Bool) throws {
+    if audited { return try executor.runAudited(kind, microbatch: microbatch, isLast: isLast) }
     try executor.run(kind, microbatch: microbatch, isLast: isLast)
   }
   func set(_ field: Control, _ value: Double) { executor.set(field, value) }

@@ -260,7 +260,9 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     func word(_ field: DropoutKey) -> UInt32 { UInt32(bitPattern: ints(key)[field.rawValue]) }
     let draw = DropoutDraw(
       seed: UInt64(word(.seedHigh)) << 32 | UInt64(word(.seedLow)), step: word(.step),
-      site: UInt32(op.site), firstRow: Int(word(.firstRow)) + microbatch * tensor.rows, firstColumn: 0,
+      site: UInt32(op.site),
+      firstRow: Int(word(.firstRow)) + tensor.firstRow(microbatch: microbatch, at: ranks.position),
+      firstColumn: 0,
       width: tensor.columns, probability: Float(op.probability))
     R.dropout(out, x, tensor.rows, tensor.columns, draw, adds)
   }
