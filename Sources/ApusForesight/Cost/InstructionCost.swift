@@ -39,11 +39,11 @@ struct InstructionCost: Sendable {
         heads: a.forward.heads, rows: inputs[1].rows,
         keys: a.forward.sequenceLength * job.layout.context, backward: true)
     case .layerNorm, .rmsNorm, .layerNormGradient, .rmsNormGradient, .layerNormWeightGradient,
-      .rmsNormWeightGradient, .add, .copy, .positions, .embedding, .positionsGradient, .embeddingGradient,
-      .addLayerNorm, .addRMSNorm:
+      .rmsNormWeightGradient, .add, .addLayerNorm, .addRMSNorm, .copy, .positions, .embedding,
+      .positionsGradient, .embeddingGradient, .dropout, .dropoutGradient, .dropoutAdd:
       return streaming(instruction, storages, share: 1 / Double(tokenShards))
-    case .biasGELU, .biasGELUGradient, .gelu, .geluGradient, .swiglu, .swigluGradient, .rotary, .columnSum, .cachedAttention, .bias,
-      .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:
+    case .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu, .swigluGradient, .rotary, .columnSum,
+      .cachedAttention, .bias, .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:
       return streaming(instruction, storages, share: 1)
     case .move, .startMove, .waitMove, .materialise:
       // Collectives are priced by their links (`CollectiveCost`), not by the device.

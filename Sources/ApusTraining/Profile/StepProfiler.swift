@@ -39,6 +39,7 @@ package struct StepProfiler {
   private let executor: Executor
   private let loop: StepLoop
   private let source: MadeUpTokens
+  private let scale: LossScale?
   private static let watchedSteps = 2
 
   /// Measures the machine and maps the step.
@@ -51,6 +52,7 @@ package struct StepProfiler {
       optimizer: job.settings.optimizer)
     source = MadeUpTokens(
       vocabularySize: job.model.vocabularySize, sequenceLength: job.settings.sequenceLength)
+    scale = .withoutSkips(job.settings.precision)
   }
 
   /// Profiles two watched and `steps` timed steps.
@@ -74,7 +76,8 @@ package struct StepProfiler {
     let seconds = median.outcome.seconds
     let instructions = median.spans.map { span in
       (
-        segment: span.segment, instruction: program.segment(span.segment)!.instructions[span.span.instruction],
+        segment: span.segment,
+        instruction: program.segment(span.segment)!.instructions[span.span.instruction],
         seconds: span.span.seconds
       )
     }
@@ -108,7 +111,7 @@ package struct StepProfiler {
       executor.program, executor.plan, chunkByteCount: executor.watchedChunkByteCount)
     for step in 1...Self.watchedSteps {
       if step == Self.watchedSteps { history?.beginPeriod() }
-      _ = try loop.run(step: step, learningRate: 1e-4, source) { kind, microbatch, isLast in
+      _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) { kind, microbatch, isLast in
         guard history != nil else {
           return try executor.run(kind, microbatch: microbatch, isLast: isLast)
         }
@@ -140,7 +143,8 @@ package struct StepProfiler {
 
   private func time(_ step: Int) throws -> TimedStep {
     var spans: [(Segment.Kind, Int, Executor.Span)] = []
-    let outcome = try loop.run(step: step, learningRate: 1e-4, source) { kind, microbatch, isLast in
+    let outcome = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) {
+      kind, microbatch, isLast in
       try executor.run(kind, microbatch: microbatch, isLast: isLast) { spans.append((kind, microbatch, $0)) }
     }
     return TimedStep(step: step, outcome: outcome, spans: spans)
@@ -172,7 +176,9 @@ package struct StepProfiler {
     var clock = 0.0
     for (index, event) in timeline.events.enumerated() {
       let before = index > 0 ? timeline.events[index - 1] : nil
-      if before?.segment != event.segment || before?.microbatch != event.microbatch || before?.step != event.step {
+      if before?.segment != event.segment || before?.microbatch != event.microbatch
+        || before?.step != event.step
+      {
         marks.append(.init(index: index, name: "step \(event.step) \(event.segment.rawValue)"))
       }
       let instruction = program.segment(event.segment)!.instructions[event.instruction]
@@ -197,7 +203,8 @@ package struct StepProfiler {
     return ProfileReport.Memory(
       plannedBytes: plan.totalBytes, lowerBoundBytes: plan.lowerBound, highWaterBytes: highWater,
       capacityBytes: Int(ProcessInfo.processInfo.physicalMemory),
-      residentBytes: ProcessMemory.peakResidentBytes, chunkBytes: executor.watchedChunkByteCount, marks: marks,
+      residentBytes: ProcessMemory.peakResidentBytes, chunkBytes: executor.watchedChunkByteCount,
+      marks: marks,
       times: times, labels: labels,
       predicted: roles.map { role in .init(name: role.title, bytes: timeline.bytes.map { $0[role] ?? 0 }) },
       measured: watched.map { events in

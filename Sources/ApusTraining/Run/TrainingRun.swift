@@ -84,7 +84,8 @@ package struct TrainingRun: ~Copyable {
     let watch = Stopwatch()
     let loop = StepLoop(
       setup.executor, microbatches: training.gradientAccumulation,
-      samplesPerMicrobatch: training.microBatchSize, optimizer: setup.settings.optimizer)
+      samplesPerMicrobatch: training.microBatchSize, optimizer: setup.settings.optimizer,
+      dropoutSeed: UInt64(bitPattern: Int64(training.seed)))
     let rate = LearningRate(training)
     var (loss, speed, step) = (Double.nan, Throughput(), setup.firstStep)
     var validation: Validation.Result?

@@ -39,10 +39,14 @@ package struct StepLoop {
   package let microbatches: Int
   package let samplesPerMicrobatch: Int
   private let beta1, beta2: Double
+  private let dropoutSeed: UInt64
 
+  /// - Parameter dropoutSeed: with step and position it says what dropout drops.
   package init(
-    _ executor: Executor, microbatches: Int, samplesPerMicrobatch: Int, optimizer: OptimizerSettings
+    _ executor: Executor, microbatches: Int, samplesPerMicrobatch: Int, optimizer: OptimizerSettings,
+    dropoutSeed: UInt64 = 0
   ) {
+    self.dropoutSeed = dropoutSeed
     self.executor = executor
     self.microbatches = microbatches
     self.samplesPerMicrobatch = samplesPerMicrobatch
@@ -99,6 +103,7 @@ package struct StepLoop {
     executor.set(.correction1, 1 - pow(beta1, updates))
     executor.set(.correction2, 1 - pow(beta2, updates))
     executor.set(.lossScale, scale?.value ?? 1)
+    setDropoutKey(step: step)
     for action in Schedule.accumulation(microbatches: microbatches) {
       switch action {
       case .run(let kind, let microbatch):
@@ -128,6 +133,16 @@ package struct StepLoop {
     }
     outcome.seconds = clock.seconds
     return outcome
+  }
+
+  /// Says what the step drops: the first row of this executor's batch is row 0.
+  private func setDropoutKey(step: Int) {
+    guard let key = executor.program.dropoutKey else { return }
+    let words = executor.ints(key)
+    words[DropoutKey.seedLow.rawValue] = Int32(truncatingIfNeeded: dropoutSeed)
+    words[DropoutKey.seedHigh.rawValue] = Int32(truncatingIfNeeded: dropoutSeed >> 32)
+    words[DropoutKey.step.rawValue] = Int32(truncatingIfNeeded: step)
+    words[DropoutKey.firstRow.rawValue] = 0
   }
 
   /// Names of the first parameters with a gradient that is not finite.
