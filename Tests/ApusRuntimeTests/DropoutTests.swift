@@ -177,7 +177,8 @@ import Testing
       try executor.run(.forward)
       results.append(executor.values(sum))
     }
-    #expect(Fusion.apply(groups, storages: step.storages)[0][0].instructions.map(\.op.name) == ["dropout and add"])
+    #expect(
+      Fusion.apply(groups, storages: step.storages)[0][0].instructions.map(\.op.name) == ["dropout and add"])
     #expect(results[0] == results[1])
     let residual = (0..<180).map { type.rounded(Float(SmallModels.noise($0 + numbers[0].storage))) }
     let kept = zip(results[0], residual).count { $0 != $1 }

@@ -66,7 +66,8 @@ struct LayoutRun {
   ///   - audited: whether each instruction's writes are checked.
   ///   - alter: changes the program before it runs, to plant an error.
   init(
-    _ job: Job, _ layout: ParallelLayout, microbatches: Int = 1, inDouble: Bool = false, audited: Bool = false,
+    _ job: Job, _ layout: ParallelLayout, microbatches: Int = 1, inDouble: Bool = false,
+    audited: Bool = false,
     alter: (inout StepProgram) -> Void = { _ in }
   ) throws {
     guard job.sequences.isMultiple(of: layout.data * microbatches) else {

@@ -32,7 +32,8 @@ package struct CPUCatalogue {
       .positionsGradient, .layerNormGradient, .layerNormWeightGradient, .rmsNormGradient,
       .rmsNormWeightGradient, .columnSum, .geluGradient, .swigluGradient, .copy, .addLayerNorm, .addRMSNorm,
       .biasGELU, .biasGELUGradient, .dropout, .dropoutGradient, .dropoutAdd, .sumOfSquares, .clip, .adamW,
-      .bias, .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient, .move, .startMove, .waitMove,
+      .bias, .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient, .move, .startMove,
+      .waitMove,
       .materialise:
       return 0
     }
