@@ -65,9 +65,6 @@ struct Binder {
     case .biasGELUGradient:
       return gradients(from: call.inputs[0].type, into: call.outputs[1].tensor.type).bindBiasGELUGradient(
         self, call)
-    case .dropout(let op): return elements(call.inputs[0]).bindDropout(op, self, call)
-    case .dropoutGradient(let op): return elements(call.inputs[0]).bindDropoutGradient(op, self, call)
-    case .dropoutAdd(let op): return elements(call.inputs[0]).bindDropoutAdd(op, self, call)
     case .bias: return elements(call.inputs[0]).bindBias(self, call)
     case .crossEntropyStatistics(let op): return bindStatistics(op, call)
     case .crossEntropyLosses(let op): return bindLosses(op, call)
@@ -78,6 +75,9 @@ struct Binder {
     case .materialise:
       require(false, "\(call.label): a unit is materialised by a pass, not by a backend")
       return { _ in }
+    case .dropout(let op): return elements(call.inputs[0]).bindDropout(op, self, call)
+    case .dropoutGradient(let op): return elements(call.inputs[0]).bindDropoutGradient(op, self, call)
+    case .dropoutAdd(let op): return elements(call.inputs[0]).bindDropoutAdd(op, self, call)
     case .sumOfSquares(let op): return bindSumOfSquares(op, call)
     case .clip(let op): return bindClip(op, call)
     case .adamW(let op): return bindAdamW(op, call)
