@@ -15,6 +15,9 @@ package enum Op: Hashable, Sendable {
   case add(Add)
   case dropout(Dropout)
   case headLoss(HeadLoss)
+  case bias(Bias)
+  case move(Move)
+  case materialise(Materialise)
   // Emitted by gradient rules.
   case embeddingGradient(EmbeddingGradient)
   case positionsGradient(PositionsGradient)
@@ -30,6 +33,11 @@ package enum Op: Hashable, Sendable {
   case headLossGradient(HeadLossGradient)
   case copy(Copy)
   case dropoutGradient(DropoutGradient)
+  case crossEntropyStatistics(CrossEntropyStatistics)
+  case crossEntropyLosses(CrossEntropyLosses)
+  case crossEntropyGradient(CrossEntropyGradient)
+  case startMove(StartMove)
+  case waitMove(WaitMove)
   // Emitted by fusion.
   case addLayerNorm(AddLayerNorm)
   case addRMSNorm(AddRMSNorm)
@@ -57,6 +65,9 @@ package enum Op: Hashable, Sendable {
     case .add(let o): o
     case .dropout(let o): o
     case .headLoss(let o): o
+    case .bias(let o): o
+    case .move(let o): o
+    case .materialise(let o): o
     case .embeddingGradient(let o): o
     case .positionsGradient(let o): o
     case .layerNormGradient(let o): o
@@ -71,6 +82,11 @@ package enum Op: Hashable, Sendable {
     case .headLossGradient(let o): o
     case .copy(let o): o
     case .dropoutGradient(let o): o
+    case .crossEntropyStatistics(let o): o
+    case .crossEntropyLosses(let o): o
+    case .crossEntropyGradient(let o): o
+    case .startMove(let o): o
+    case .waitMove(let o): o
     case .addLayerNorm(let o): o
     case .addRMSNorm(let o): o
     case .biasGELU(let o): o

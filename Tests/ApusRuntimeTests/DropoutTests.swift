@@ -58,11 +58,11 @@ import Testing
     #expect(fused.filter { $0 == "dropout and add" }.count == 2 * Self.model.layerCount)
   }
 
-  @Test func gradientsEqualDifferences() {
+  @Test func gradientsEqualDifferences() throws {
     let interpreter = Interpreter<Double>(program())
     prepare(interpreter)
     let vocabulary = Self.model.vocabularySize
-    _ = interpreter.step(vocabulary: vocabulary)
+    _ = try interpreter.step(vocabulary: vocabulary)
     let units = interpreter.program.units
     let gradients = units.map { unit in
       unit.parameters.map { parameter in
@@ -76,12 +76,12 @@ import Testing
         let direction = (0..<count).map { SmallModels.noise($0 + 31) }
         let expected = (0..<count).reduce(0.0) { $0 + gradient[$1] * direction[$1] }
         let values = interpreter.scalars(parameter.tensor)
-        func loss(_ distance: Double) -> Double {
+        func loss(_ distance: Double) throws -> Double {
           for index in 0..<count { values[index] += distance * direction[index] }
           defer { for index in 0..<count { values[index] -= distance * direction[index] } }
-          return interpreter.step(vocabulary: vocabulary)
+          return try interpreter.step(vocabulary: vocabulary)
         }
-        let difference = (loss(1e-5) - loss(-1e-5)) / 2e-5
+        let difference = try (loss(1e-5) - loss(-1e-5)) / 2e-5
         #expect(abs(difference - expected) <= 1e-7 + 1e-6 * abs(expected), "\(parameter.name)")
       }
     }
@@ -92,9 +92,9 @@ import Testing
     let program = program(precision: precision)
     let expected = Interpreter<Double>(program)
     prepare(expected)
-    let loss = expected.step(vocabulary: Self.model.vocabularySize)
+    let loss = try expected.step(vocabulary: Self.model.vocabularySize)
     let executor = try prepared(program)
-    executor.step(vocabulary: Self.model.vocabularySize)
+    try executor.step(vocabulary: Self.model.vocabularySize)
     let tolerance = precision == .fp32 ? 1e-5 : 2e-3
     #expect(abs(Double(executor.floats(program.loss!)[0]) - loss) < tolerance * loss)
     let numbers = program.units.flatMap { unit in
@@ -118,10 +118,10 @@ import Testing
     var results: [[Float]] = []
     for settings in [RecomputationSettings.none, .selective, .full] {
       let executor = try prepared(program(settings, precision: precision))
-      executor.step(vocabulary: Self.model.vocabularySize)
+      try executor.step(vocabulary: Self.model.vocabularySize)
       results.append(gradients(executor))
       executor.ints(executor.program.dropoutKey!)[DropoutKey.step.rawValue] += 1
-      executor.step(vocabulary: Self.model.vocabularySize)
+      try executor.step(vocabulary: Self.model.vocabularySize)
       #expect(gradients(executor) != results[0])
     }
     #expect(results[1] == results[0] && results[2] == results[0])
@@ -132,7 +132,7 @@ import Testing
     let vocabulary = Self.model.vocabularySize
     let split = Interpreter<Double>(program())
     prepare(split)
-    let loss = split.step(vocabulary: vocabulary)
+    let loss = try split.step(vocabulary: vocabulary)
     let whole = Interpreter<Double>(program(microBatch: 4))
     prepare(whole)
     let parts = (0..<2).map {
@@ -140,8 +140,8 @@ import Testing
     }
     whole.ints(whole.program.tokens).update(from: parts.flatMap(\.ids), count: 28)
     whole.ints(whole.program.targets!).update(from: parts.flatMap(\.targets), count: 28)
-    whole.run(.forward)
-    whole.run(.backward)
+    try whole.run(.forward)
+    try whole.run(.backward)
     #expect(abs(whole.scalars(whole.program.loss!).pointee - loss) < 1e-12)
     for (a, b) in zip(split.program.units, whole.program.units) {
       for (p, q) in zip(a.parameters, b.parameters) {
@@ -163,7 +163,7 @@ import Testing
     let groups = [[Segment(.forward, step.takeInstructions())]]
     let control = step.tensor("control", .input, Signature(1, Control.allCases.count))
     var results: [[Float]] = []
-    for groups in [groups, Fusion.apply(groups)] {
+    for groups in [groups, Fusion.apply(groups, storages: step.storages)] {
       var program = StepProgram(units: [], tokens: key, targets: nil, control: control, tables: [])
       program.groups = groups
       program.storages = step.storages
@@ -174,10 +174,11 @@ import Testing
         for index in values.indices { values[index] = Float(SmallModels.noise(index + from.storage)) }
         executor.round(from, into: to)
       }
-      executor.run(.forward)
+      try executor.run(.forward)
       results.append(executor.values(sum))
     }
-    #expect(Fusion.apply(groups)[0][0].instructions.map(\.op.name) == ["dropout and add"])
+    #expect(
+      Fusion.apply(groups, storages: step.storages)[0][0].instructions.map(\.op.name) == ["dropout and add"])
     #expect(results[0] == results[1])
     let residual = (0..<180).map { type.rounded(Float(SmallModels.noise($0 + numbers[0].storage))) }
     let kept = zip(results[0], residual).count { $0 != $1 }

@@ -12,8 +12,8 @@ package struct Fusion {
   private var instructions: [Instruction]
 
   /// Fuses what can be fused in every segment of a program.
-  package static func apply(_ groups: [[Segment]]) -> [[Segment]] {
-    let products = FusableBias(groups)
+  package static func apply(_ groups: [[Segment]], storages: [Storage]) -> [[Segment]] {
+    let products = FusableBias(groups, storages: storages)
     return groups.map { segments in
       segments.map { segment in
         var pass = Fusion(instructions: products.rewrite(segment.instructions))
@@ -69,5 +69,5 @@ package struct Fusion {
 
 extension StepProgram {
   /// Fuses what can be fused in every segment.
-  package mutating func fuse() { groups = Fusion.apply(groups) }
+  package mutating func fuse() { groups = Fusion.apply(groups, storages: storages) }
 }

@@ -58,6 +58,16 @@ package struct DropoutAdd: FusedOperation {
   }
 }
 
+extension Tensor {
+  /// Row of this rank's first row among those of all micro-batches of a step: with sequence parallelism the
+  /// tensor ranks share a micro-batch's rows.
+  package func firstRow(microbatch: Int, at position: MeshPosition) -> Int {
+    guard placement == .sharded(.rows) else { return microbatch * rows }
+    let ranks = position.mesh.degree(of: .tensor)
+    return (microbatch * ranks + position.coordinate(on: .tensor)) * rows
+  }
+}
+
 /// What a recorder drops, and where the key lies.
 package struct DropoutRecording: Hashable, Sendable {
   package var probability: Double

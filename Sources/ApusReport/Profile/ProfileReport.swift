@@ -116,7 +116,8 @@ package struct ProfileReport: Codable, Hashable, Sendable {
 
     package init(
       plannedBytes: Int, lowerBoundBytes: Int, highWaterBytes: Int, capacityBytes: Int, residentBytes: Int,
-      heapGrowthBytes: Int, pageFaults: Int, chunkBytes: Int, marks: [Mark], times: [Double], labels: [String], predicted: [Series],
+      heapGrowthBytes: Int, pageFaults: Int, chunkBytes: Int, marks: [Mark], times: [Double],
+      labels: [String], predicted: [Series],
       measured: [Series]?, touched: [Int]?
     ) {
       self.plannedBytes = plannedBytes

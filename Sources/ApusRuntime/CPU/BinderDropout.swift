@@ -5,12 +5,14 @@ extension Binder {
   /// What is dropped in a micro-batch: the key as the host filled it, and the place of these rows.
   func draw(_ dropout: Dropout, _ key: Tensor, _ x: Tensor) -> (_ microbatch: Int) -> apus_dropout {
     let words = ints(key)
-    let (rows, columns) = shape(x)
+    let columns = Int64(x.columns)
+    let position = ranks.position
     return { microbatch in
       func word(_ field: DropoutKey) -> UInt32 { UInt32(bitPattern: words[field.rawValue]) }
       return apus_dropout(
         seed: UInt64(word(.seedHigh)) << 32 | UInt64(word(.seedLow)), step: word(.step),
-        site: UInt32(dropout.site), first_row: Int64(word(.firstRow)) + Int64(microbatch) * rows,
+        site: UInt32(dropout.site),
+        first_row: Int64(word(.firstRow)) + Int64(x.firstRow(microbatch: microbatch, at: position)),
         first_column: 0, width: columns, probability: Float(dropout.probability))
     }
   }

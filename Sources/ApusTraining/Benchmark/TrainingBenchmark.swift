@@ -95,7 +95,7 @@ package struct TrainingBenchmark {
   }
 
   private func bytesOfStep(_ cost: (Segment) -> Cost) -> Int {
-    Schedule.accumulation(microbatches: loop.microbatches).reduce(0) { sum, action in
+    Schedule.accumulation(microbatches: loop.batches.microbatches(ofStep: 1)).reduce(0) { sum, action in
       guard case .run(let kind, _) = action, let segment = executor.program.segment(kind) else { return sum }
       return sum + cost(segment).bytes
     }
@@ -106,7 +106,7 @@ package struct TrainingBenchmark {
     var times: [String: (segment: String, name: String, seconds: Double, cost: Cost)] = [:]
     for segment in executor.program.segments {
       var seconds = Array(repeating: 0.0, count: segment.instructions.count)
-      executor.run(segment.kind, microbatch: 0, addingTo: &seconds)
+      executor.runAlone(segment.kind, addingTo: &seconds)
       for (instruction, time) in zip(segment.instructions, seconds) {
         let key = "\(segment.kind) \(instruction.op.name)"
         var entry = times[key] ?? (segment.kind.rawValue, instruction.op.name, 0, .zero)

@@ -128,14 +128,16 @@ package struct StepProfiler {
       executor.program, executor.plan, chunkByteCount: executor.watchedChunkByteCount)
     for step in 1...Self.watchedSteps {
       if step == Self.watchedSteps { history?.beginPeriod() }
-      _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) { kind, microbatch in
-        guard history != nil else { return executor.run(kind, microbatch: microbatch) }
+      _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) { kind, microbatch, isLast in
+        guard history != nil else {
+          return try executor.run(kind, microbatch: microbatch, isLast: isLast)
+        }
         do {
           try executor.runWatched(kind, microbatch: microbatch) { _, notes in history?.add(notes) }
         } catch {
           note("memory: not measured page by page, \(error)")
           history = nil
-          executor.run(kind, microbatch: microbatch)
+          try executor.run(kind, microbatch: microbatch, isLast: isLast)
         }
       }
       note("step \(step): watched page by page")
@@ -167,8 +169,9 @@ package struct StepProfiler {
 
   private func time(_ step: Int) throws -> TimedStep {
     var spans: [(Segment.Kind, Int, Executor.Span)] = []
-    let outcome = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) { kind, microbatch in
-      executor.run(kind, microbatch: microbatch) { spans.append((kind, microbatch, $0)) }
+    let outcome = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) {
+      kind, microbatch, isLast in
+      try executor.run(kind, microbatch: microbatch, isLast: isLast) { spans.append((kind, microbatch, $0)) }
     }
     return TimedStep(step: step, outcome: outcome, spans: spans)
   }

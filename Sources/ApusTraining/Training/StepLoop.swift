@@ -79,13 +79,15 @@ package struct StepLoop {
   package func run(
     step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource
   ) throws -> StepOutcome {
-    try run(step: step, learningRate: learningRate, scale: scale, source) { executor.run($0, microbatch: $1) }
+    try run(step: step, learningRate: learningRate, scale: scale, source) { kind, microbatch, isLast in
+      try executor.run(kind, microbatch: microbatch, isLast: isLast)
+    }
   }
 
   /// As above; `execute` runs each segment, so that a profile can look at its instructions.
   package func run(
     step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource,
-    execute: (Segment.Kind, _ microbatch: Int) throws -> Void
+    execute: (Segment.Kind, _ microbatch: Int, _ isLast: Bool) throws -> Void
   ) throws -> StepOutcome {
     let program = executor.program
     guard let targets = program.targets, let loss = program.loss, let norm = program.gradientNorm else {
@@ -129,7 +131,8 @@ package struct StepLoop {
         if kind == .forward, microbatches > 1 {
           outcome.dataSeconds += try Stopwatch.measure { _ = try load(microbatch) }
         }
-        let seconds = try Stopwatch.measure { try execute(kind, microbatch) }
+        let isLast = microbatch == microbatches - 1 || (kind != .forward && kind != .backward)
+        let seconds = try Stopwatch.measure { try execute(kind, microbatch, isLast) }
         switch kind {
         case .forward: outcome.forwardSeconds += seconds
         case .backward: outcome.backwardSeconds += seconds
@@ -138,7 +141,7 @@ package struct StepLoop {
         if measuresNoise, kind == .backward, microbatch == 0, microbatches > 1 {
           // The gradient of the first micro-batch stands alone in the buffers: the norm's segment measures it,
           // and again at the end.
-          outcome.optimizerSeconds += try Stopwatch.measure { try execute(.synchronise, 0) }
+          outcome.optimizerSeconds += try Stopwatch.measure { try execute(.synchronise, 0, false) }
           first.squaredNorm = pow(Double(executor.floats(norm)[0]), 2)
         }
       case .gate:
@@ -187,9 +190,16 @@ package struct StepLoop {
     var names: [String] = []
     for unit in executor.program.units {
       for parameter in unit.parameters where names.count < 3 {
-        if executor.values(unit.gradient(of: parameter.tensor)).contains(where: { !$0.isFinite }) {
-          names.append(parameter.name)
+        guard let gradients = unit.gradients else { continue }
+        let held = executor.values(unit.part(of: gradients))
+        let isFinite = parameter.parts.allSatisfy { part in
+          executor.boxes(of: part, parameter, unit, in: unit.part(of: gradients)).allSatisfy { box in
+            box.runs(globalColumns: part.columns).allSatisfy { run in
+              held[run.offset..<run.offset + run.count].allSatisfy(\.isFinite)
+            }
+          }
         }
+        if !isFinite { names.append(parameter.name) }
       }
     }
     return names
