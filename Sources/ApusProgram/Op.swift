@@ -37,6 +37,7 @@ package enum Op: Hashable, Sendable {
   case crossEntropyGradient(CrossEntropyGradient)
   case startMove(StartMove)
   case waitMove(WaitMove)
+  case dropoutGradient(DropoutGradient)
   // Emitted by fusion.
   case addLayerNorm(AddLayerNorm)
   case addRMSNorm(AddRMSNorm)
@@ -85,6 +86,7 @@ package enum Op: Hashable, Sendable {
     case .crossEntropyGradient(let o): o
     case .startMove(let o): o
     case .waitMove(let o): o
+    case .dropoutGradient(let o): o
     case .addLayerNorm(let o): o
     case .addRMSNorm(let o): o
     case .biasGELU(let o): o

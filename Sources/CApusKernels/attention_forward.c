@@ -89,8 +89,8 @@ APUS_INLINE void attend_tile(
     float factors[PANEL];
     for (int64_t i = 0; i < visible; i += PANEL) {
       apus_multiply_6x16(
-          t->scores + i, stride, t->q + row * PANEL, PANEL, 1, QUERIES * PANEL, keys_t + i * padded, padded, 0,
-          NULL);
+          t->scores + i, stride, t->q + row * PANEL, PANEL, 1, QUERIES * PANEL, keys_t + i * padded, padded,
+          0, NULL);
     }
     online_softmax(
         t->scores, stride, apus_round_up(visible, PANEL), valid, t->largest + row, t->sums + row * PANEL,

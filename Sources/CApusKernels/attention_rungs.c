@@ -26,8 +26,10 @@ static rung_head head_of(const rung_work *w, int64_t index) {
   const apus_attention_shape *s = w->shape;
   const int64_t head = index % s->Hq, kv = head / (s->Hq / s->Hkv), token = index / s->Hq * s->S;
   return (rung_head){
-      .q = w->q + token * s->q_stride + head * s->headSize, .k = w->k + token * s->k_stride + kv * s->headSize,
-      .v = w->v + token * s->v_stride + kv * s->headSize, .o = w->o + token * s->o_stride + head * s->headSize,
+      .q = w->q + token * s->q_stride + head * s->headSize,
+      .k = w->k + token * s->k_stride + kv * s->headSize,
+      .v = w->v + token * s->v_stride + kv * s->headSize,
+      .o = w->o + token * s->o_stride + head * s->headSize,
       .lse = w->lse + head * s->batch * s->S + token};
 }
 
@@ -69,7 +71,8 @@ APUS_INLINE void multiply(
   for (int64_t r = 0; r < rows; r += TILE_ROWS) {
     for (int64_t i = 0; i < columns; i += PANEL) {
       apus_multiply_6x16(
-          c + r * c_stride + i, c_stride, a + r * PANEL, PANEL, 1, a_rows * PANEL, b + i * depth, depth, 0, NULL);
+          c + r * c_stride + i, c_stride, a + r * PANEL, PANEL, 1, a_rows * PANEL, b + i * depth, depth, 0,
+          NULL);
     }
   }
 }

@@ -5,7 +5,7 @@ import Testing
 /// A fused kernel gives the bits of its sequence, on any number of threads: a pass may fuse without changing
 /// a loss.
 extension KernelTests {
-  static let fusedShapes = [(1, 1), (5, 7), (37, 64), (300, 129), (61, 768)]
+  static let fusedShapes = [(1, 1), (5, 7), (37, 64), (300, 129), (61, 768), (600, 70), (3, 4_200)]
 
   private static func random<E: KernelElement>(
     _ type: E.Type, _ n: Int, _ seed: UInt64, range: Float = 2

@@ -6,7 +6,8 @@ import Testing
 /// What is recorded for ranks: collectives, their number and bytes, placements, memory.
 @Suite struct LayoutRecordingTests {
   static let llama = ModelConfiguration(
-    family: .llama, vocabularySize: 96, maximumSequenceLength: 64, layerCount: 3, hiddenSize: 32, headCount: 8,
+    family: .llama, vocabularySize: 96, maximumSequenceLength: 64, layerCount: 3, hiddenSize: 32,
+    headCount: 8,
     keyValueHeadCount: 4, headSize: 8, intermediateSize: 48, tiedEmbeddings: false)
   static let gpt2 = ModelConfiguration(
     family: .gpt2, vocabularySize: 96, maximumSequenceLength: 64, layerCount: 3, hiddenSize: 32, headCount: 8,
@@ -27,7 +28,8 @@ import Testing
     _ program: StepProgram, _ axis: MeshAxis, _ kind: CollectiveKind, microbatches: Int = 1, rank: Int = 0
   ) -> CommunicationVolume {
     let position = MeshPosition(program.mesh, rank: rank)
-    return program.communication(microbatches: microbatches, at: position)[axis]?[kind] ?? CommunicationVolume()
+    return program.communication(microbatches: microbatches, at: position)[axis]?[kind]
+      ?? CommunicationVolume()
   }
 
   /// Elements of all units, padding included.
@@ -234,12 +236,14 @@ import Testing
     model.vocabularySize = 97
     let program = program(model, ParallelLayout(tensor: tensor, sequenceParallel: sequenceParallel))
     #expect(program.mesh.keyValueCopies == max(1, tensor / 4))
-    #expect(program.vocabularySize == 97 && program.parameterCount == self.program(model, .init()).parameterCount)
+    #expect(
+      program.vocabularySize == 97 && program.parameterCount == self.program(model, .init()).parameterCount)
     let forward = try #require(program.segment(.forward)).instructions
     let attention = try #require(forward.first { $0.op.name == "attention" })
     #expect(attention.outputs[0].tensor.columns == 64 / tensor)
     let rows = 32 / (sequenceParallel ? tensor : 1)
-    for instruction in forward where instruction.op.name.hasSuffix("rms norm") || instruction.op.name == "add rms norm" {
+    for instruction in forward
+    where instruction.op.name.hasSuffix("rms norm") || instruction.op.name == "add rms norm" {
       #expect(instruction.outputs[0].tensor.rows == rows)
     }
     // Every element of every published tensor lies on a rank, as often as it has copies.

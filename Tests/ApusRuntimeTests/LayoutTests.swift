@@ -86,7 +86,7 @@ import Testing
 
   /// The same layout twice gives the same bits; so do all ways to time the communication, and recomputation.
   @Test(arguments: mixed) func whenRanksCommunicateChangesNoBit(_ layout: ParallelLayout) throws {
-    var job = LayoutRun.Job(model: LayoutTests.gpt2)
+    var job = LayoutRun.Job(model: LayoutTests.gpt2, sequences: 24)
     let first = try LayoutRun(job, layout, microbatches: 2)
     #expect(identical(try LayoutRun(job, layout, microbatches: 2), first))
     for gradients in CommunicationPolicy.GradientSynchronisation.allCases {
@@ -141,9 +141,17 @@ import Testing
     }
   }
 
+  /// What is dropped depends on the place in the whole batch and tensor, not on the layout.
+  @Test(arguments: mixed) func layoutsDropTheSame(_ layout: ParallelLayout) throws {
+    var job = LayoutRun.Job(model: LayoutTests.gpt2, sequences: 24)
+    job.dropout = 0.3
+    let one = try LayoutRun(job, ParallelLayout())
+    LayoutTests.check(try LayoutRun(job, layout, microbatches: 2), one, "dropout, \(layout)")
+  }
+
   /// Calls and bytes counted in the program are those that the communicators count while it runs.
   @Test(arguments: mixed) func whatIsCountedIsWhatHappens(_ layout: ParallelLayout) throws {
-    var job = LayoutRun.Job(model: LayoutTests.tiedLlama)
+    var job = LayoutRun.Job(model: LayoutTests.tiedLlama, sequences: 24)
     job.steps = 2
     let run = try LayoutRun(job, layout, microbatches: 2)
     for (rank, result) in run.ranks.enumerated() {

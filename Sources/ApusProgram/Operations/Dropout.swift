@@ -7,7 +7,7 @@ package enum DropoutKey: Int, CaseIterable, Sendable {
   case seedLow, seedHigh
   /// The step, counted from 1.
   case step
-  /// Row, in the step's whole batch, of the first row of micro-batch 0.
+  /// Row, in the step's whole batch, of the first row of micro-batch 0 on the first rank.
   case firstRow
 }
 
@@ -27,8 +27,25 @@ package struct Dropout: ForwardOperation {
   package var probability: Double
   /// Tells the places of a model apart that drop.
   package var site: Int
+  /// The rank's rows of the micro-batch; nil where it has all.
+  package var rows: ShardSlice?
 
-  package func results(_ inputs: [Tensor]) -> [Signature] { [Signature(like: inputs[0])] }
+  package func results(_ inputs: [Tensor]) -> [Signature] {
+    let x = inputs[0]
+    require(
+      x.placement == .invariant || x.placement == .sharded(.rows) && rows?.count == x.rows,
+      "dropout: x is \(x.placement.text)")
+    return [Signature(like: x)]
+  }
+
+  /// Row, in the step's whole batch, of the first row of `x` on a rank, beside what the key says: replicas
+  /// take their turns micro-batch by micro-batch.
+  package func firstRow(_ x: Tensor, microbatch: Int, at position: MeshPosition) -> Int {
+    let whole = x.rows * (rows.map { position.mesh.degree(of: $0.axis) } ?? 1)
+    let turn =
+      microbatch * position.mesh.degree(of: .data) + position.coordinate(on: .data)
+    return turn * whole + (rows?.range(at: position).lowerBound ?? 0)
+  }
 
   package func differentiate(_ pass: inout GradientPass, _ call: Instruction) {
     let (x, key) = (call.inputs[0], call.inputs[1])
@@ -58,16 +75,6 @@ package struct DropoutAdd: FusedOperation {
   }
 }
 
-extension Tensor {
-  /// Row of this rank's first row among those of all micro-batches of a step: with sequence parallelism the
-  /// tensor ranks share a micro-batch's rows.
-  package func firstRow(microbatch: Int, at position: MeshPosition) -> Int {
-    guard placement == .sharded(.rows) else { return microbatch * rows }
-    let ranks = position.mesh.degree(of: .tensor)
-    return (microbatch * ranks + position.coordinate(on: .tensor)) * rows
-  }
-}
-
 /// What a recorder drops, and where the key lies.
 package struct DropoutRecording: Hashable, Sendable {
   package var probability: Double
@@ -86,7 +93,8 @@ extension StepRecorder {
   public mutating func dropout(_ x: Tensor) -> Tensor {
     guard let recording = dropout else { return x }
     dropout?.site += 1
+    let rows = x.placement == .sharded(.rows) ? ShardSlice(axis: .tensor, count: x.rows) : nil
     return record(
-      Dropout(probability: recording.probability, site: recording.site), [x, recording.key])[0]
+      Dropout(probability: recording.probability, site: recording.site, rows: rows), [x, recording.key])[0]
   }
 }

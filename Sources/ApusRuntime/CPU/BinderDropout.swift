@@ -12,7 +12,7 @@ extension Binder {
       return apus_dropout(
         seed: UInt64(word(.seedHigh)) << 32 | UInt64(word(.seedLow)), step: word(.step),
         site: UInt32(dropout.site),
-        first_row: Int64(word(.firstRow)) + Int64(x.firstRow(microbatch: microbatch, at: position)),
+        first_row: Int64(word(.firstRow)) + Int64(dropout.firstRow(x, microbatch: microbatch, at: position)),
         first_column: 0, width: columns, probability: Float(dropout.probability))
     }
   }

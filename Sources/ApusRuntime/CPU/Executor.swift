@@ -159,8 +159,7 @@ package final class Executor {
   /// Rounds the rank's master weights into those that forward reads; does nothing where there are none.
   package func roundMasterWeights() {
     for unit in program.units {
-      guard let master = unit.master else { continue }
-      Binder.elements(unit.weights.type).round(master, into: unit.part(of: unit.weights), binder)
+      if let master = unit.master { round(master, into: unit.part(of: unit.weights)) }
     }
   }
 

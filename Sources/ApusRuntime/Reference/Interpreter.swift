@@ -261,7 +261,7 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     let draw = DropoutDraw(
       seed: UInt64(word(.seedHigh)) << 32 | UInt64(word(.seedLow)), step: word(.step),
       site: UInt32(op.site),
-      firstRow: Int(word(.firstRow)) + tensor.firstRow(microbatch: microbatch, at: ranks.position),
+      firstRow: Int(word(.firstRow)) + op.firstRow(tensor, microbatch: microbatch, at: ranks.position),
       firstColumn: 0,
       width: tensor.columns, probability: Float(op.probability))
     R.dropout(out, x, tensor.rows, tensor.columns, draw, adds)

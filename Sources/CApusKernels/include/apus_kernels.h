@@ -73,7 +73,7 @@ void apus_round_rows(
 typedef enum {
   APUS_ATTENTION_SCALAR,   // one loop after the other, one number at a time
   APUS_ATTENTION_UNFUSED,  // three vectorised passes over the S x S scores of a head, in memory
-  APUS_ATTENTION_FLASH1,   // tiles, keys in the outer loop, the output normalised after each (Dao et al. 2022)
+  APUS_ATTENTION_FLASH1,   // tiles, keys in the outer loop, output normalised after each (Dao et al. 2022)
   APUS_ATTENTION_FLASH2,   // apus_attention_forward_f32
 } apus_attention_rung;
 int64_t apus_attention_rung_scratch_bytes(
