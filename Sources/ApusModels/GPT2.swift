@@ -102,9 +102,10 @@ struct GPT2: LanguageModel {
   ) -> Tensor {
     step.label = "embeddings"
     let embedded = step.embedding(tokens, tokenTable, vocabularySize: configuration.vocabularySize)
-    var x_TD = step.positions(
-      boundaries.leave(embedded, in: &step), positionTable,
-      sequenceLength: context.sequenceLength(rows: tokens.count), start: context.start)
+    var x_TD = step.dropout(
+      step.positions(
+        boundaries.leave(embedded, in: &step), positionTable,
+        sequenceLength: context.sequenceLength(rows: tokens.count), start: context.start))
     for (layer, block) in blocks.enumerated() {
       step.layerInput(x_TD)
       step.label = "layer \(layer) attention"
@@ -113,7 +114,7 @@ struct GPT2: LanguageModel {
       x_TD = step.add(x_TD, step.dropout(leave(mixed_TD, block.attentionOut, &step)))
       step.label = "layer \(layer) feed-forward"
       let hidden_TF = dense(norm(x_TD, block.feedForwardNorm, &step), block.feedForwardIn, &step)
-      x_TD = step.add(x_TD, leave(step.gelu(hidden_TF), block.feedForwardOut, &step))
+      x_TD = step.add(x_TD, step.dropout(leave(step.gelu(hidden_TF), block.feedForwardOut, &step)))
     }
     step.layerInput(x_TD)
     step.label = "final norm"

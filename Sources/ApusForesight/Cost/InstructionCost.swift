@@ -39,12 +39,13 @@ struct InstructionCost: Sendable {
         heads: a.forward.heads, rows: inputs[1].rows,
         keys: a.forward.sequenceLength * job.layout.context, backward: true)
     case .layerNorm, .rmsNorm, .layerNormGradient, .rmsNormGradient, .layerNormWeightGradient,
-      .rmsNormWeightGradient, .add, .addLayerNorm, .addRMSNorm, .copy, .positions, .embedding,
-      .positionsGradient, .embeddingGradient, .dropout, .dropoutGradient, .dropoutAdd:
-      return streaming(instruction, storages, share: 1 / Double(tokenShards))
-    case .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu, .swigluGradient, .rotary, .columnSum,
-      .cachedAttention, .bias, .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:
-      return streaming(instruction, storages, share: 1)
+      .rmsNormWeightGradient, .add, .copy, .positions, .embedding, .positionsGradient, .embeddingGradient,
+      .addLayerNorm, .addRMSNorm, .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu,
+      .swigluGradient, .rotary, .columnSum, .cachedAttention, .bias, .dropout, .dropoutAdd, .dropoutGradient:
+      return streaming(instruction, storages)
+    case .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:
+      // A divided head is priced whole (`dividedHead`).
+      return Price()
     case .move, .startMove, .waitMove, .materialise:
       // Collectives are priced by their links (`CollectiveCost`), not by the device.
       return Price()

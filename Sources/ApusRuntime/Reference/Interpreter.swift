@@ -222,6 +222,15 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
       withBias(i(1), i(2), first) { R.geluBackward(o(0), i(0), $0, first.count, false) }
       first.type.round(o(0), first.count)
       R.columnSum(o(1), o(0), T, D, D, adds(1))
+    case .dropout(let op): drop(op, o(0), i(0), call.inputs[1], first, microbatch, adds: false)
+    case .dropoutGradient(let op):
+      drop(op.forward, o(0), i(0), call.inputs[1], first, microbatch, adds: adds(0))
+    case .dropoutAdd(let op):
+      let dropped = UnsafeMutablePointer<Scalar>.allocate(capacity: first.count)
+      defer { dropped.deallocate() }
+      drop(op.dropout, dropped, i(1), call.inputs[2], first, microbatch, adds: false)
+      first.type.round(dropped, first.count)
+      R.add(o(0), i(0), dropped, first.count)
     case .sumOfSquares(let op):
       o(0).pointee = zip(call.inputs, op.stretches).reduce(Scalar(0)) { sum, unit in
         unit.1.reduce(sum) {

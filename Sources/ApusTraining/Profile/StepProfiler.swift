@@ -128,7 +128,7 @@ package struct StepProfiler {
       executor.program, executor.plan, chunkByteCount: executor.watchedChunkByteCount)
     for step in 1...Self.watchedSteps {
       if step == Self.watchedSteps { history?.beginPeriod() }
-      _ = try loop.run(step: step, learningRate: 1e-4, source) { kind, microbatch, isLast in
+      _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) { kind, microbatch, isLast in
         guard history != nil else {
           return try executor.run(kind, microbatch: microbatch, isLast: isLast)
         }
@@ -169,7 +169,8 @@ package struct StepProfiler {
 
   private func time(_ step: Int) throws -> TimedStep {
     var spans: [(Segment.Kind, Int, Executor.Span)] = []
-    let outcome = try loop.run(step: step, learningRate: 1e-4, source) { kind, microbatch, isLast in
+    let outcome = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) {
+      kind, microbatch, isLast in
       try executor.run(kind, microbatch: microbatch, isLast: isLast) { spans.append((kind, microbatch, $0)) }
     }
     return TimedStep(step: step, outcome: outcome, spans: spans)
