@@ -1,6 +1,5 @@
-import Testing
-
 import ApusForesight
+import Testing
 
 // Pipeline schedules against the published formulas and figures (domain reference B5).
 

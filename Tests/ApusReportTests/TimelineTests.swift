@@ -1,8 +1,7 @@
 import ApusCore
+import ApusReport
 import Foundation
 import Testing
-
-import ApusReport
 
 @Suite struct TimelineTests {
   /// Two ranks; the second starts later.

@@ -39,7 +39,7 @@ package enum SweepTable {
       values["tokens_per_s_per_gpu"] = text(measured.tokensPerSecondPerDevice)
       values["step_time_s"] = text(measured.stepSeconds)
       values["peak_memory_gb"] = text(measured.peakBytes / 0x1p30)
-      values["memory_kind"] = "planned and touched, GiB"
+      values["memory_kind"] = "resident set of the process, GiB"
       values["mfu_percent"] = text(100 * measured.utilization)
     }
     if let predicted = record.predicted {
