@@ -47,12 +47,13 @@ package struct MachineCalibration: Codable, Hashable, Sendable {
       var small = model
       small.layerCount = point.layers
       small.hiddenSize = point.hidden
-      small.headSize = min(64, max(16, model.headSize))
+      // A power of two, so that it divides every hidden size of the grid.
+      small.headSize = model.headSize >= 64 ? 64 : model.headSize >= 32 ? 32 : 16
       small.headCount = point.hidden / small.headSize
       let group = max(1, model.headCount / max(1, model.keyValueHeadCount))
       small.keyValueHeadCount =
         small.headCount.isMultiple(of: group) ? small.headCount / group : small.headCount
-      small.intermediateSize = point.hidden * model.intermediateSize / model.hiddenSize / 8 * 8
+      small.intermediateSize = max(8, point.hidden * model.intermediateSize / model.hiddenSize / 8 * 8)
       small.vocabularySize = point.vocabulary
       small.maximumSequenceLength = point.sequence
       var batch = settings

@@ -44,7 +44,7 @@ struct EstimatedJob {
     self.settings = settings
   }
 
-  private static func configuration(_ title: String, _ overrides: [String]) throws -> Configuration {
+  static func configuration(_ title: String, _ overrides: [String]) throws -> Configuration {
     if ModelPresets.named(title) != nil {
       // A preset says nothing about data and length of a training, and an estimate needs neither.
       let yaml = "model: {preset: \(title)}\ndata: {train: [corpus.txt]}\ntraining: {steps: 1}\n"

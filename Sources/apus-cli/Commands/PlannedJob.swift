@@ -8,9 +8,11 @@ import Foundation
 /// What a command line of `apus plan` asks for.
 enum PlannedJob {
   static func request(_ arguments: ParsedArguments) throws -> PlanRequest {
-    let job = try EstimatedJob(arguments)
+    let configuration = try EstimatedJob.configuration(arguments.required("MODEL"), arguments.all("set"))
+    let model = try EstimatedJob.shape(configuration)
     let (hardware, isHere) = try hardware(arguments)
-    let sequence = arguments.integer("sequence-length") ?? (isHere ? job.settings.sequenceLength : 4096)
+    let sequence =
+      arguments.integer("sequence-length") ?? (isHere ? configuration.training.sequenceLength : 4096)
     let tokens = try tokens(arguments.required("batch-tokens"))
     guard tokens >= sequence, tokens.isMultiple(of: sequence) else {
       throw UsageError("\(ForesightError.partialSequence(tokens: tokens, sequenceLength: sequence))")
@@ -20,7 +22,7 @@ enum PlannedJob {
       throw UsageError("--margin \(margin) is no share of the memory; use 0 to below 100 percent")
     }
     return PlanRequest(
-      model: job.shape, hardware: hardware,
+      model: model, hardware: hardware,
       devices: arguments.integer("devices") ?? hardware.devicesPerNode, sequenceLength: sequence,
       globalBatchTokens: tokens, numbers: numbers(arguments.text("precision") ?? (isHere ? "fp32" : "bf16")),
       attention: hardware.architecture == .hopper ? .flash3 : .flash2, margin: margin / 100)

@@ -24,6 +24,7 @@ struct MachineJob {
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
       optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
       evaluates: configuration.data.hasValidation)
+    settings.dropout = training.dropout
     settings.recomputation = try training.recomputation.settings(
       for: shape, settings, workspace: CPUCatalogue(threads: threads).workspace)
     self.settings = settings
