@@ -36,7 +36,8 @@ extension BatchStage {
         path: "\(reader.dotted(key))[\(index)]", node: item, file: item.place.file ?? "")
       let before = stages.last?.untilStep ?? 0
       let size = readSize(in: &nested, batch, sequenceLength)
-      let end = readEnd(in: &nested, before, tokens, size.flatMap { size in sequenceLength.map { size * $0 } })
+      let end = readEnd(
+        in: &nested, before, tokens, size.flatMap { size in sequenceLength.map { size * $0 } })
       nested.reportUnknownKeys()
       reader.absorb(nested, under: key)
       guard let size, let end, let sequenceLength else { continue }
@@ -67,7 +68,8 @@ extension BatchStage {
     guard value.isMultiple(of: step) else {
       let (below, above) = multiples(of: step, around: value)
       reader.report(
-        key, "\(value) is no multiple of \(step), micro-batch \(batch.microBatchSize) x "
+        key,
+        "\(value) is no multiple of \(step), micro-batch \(batch.microBatchSize) x "
           + "\(batch.dataParallelDegree) replicas" + (unit > 1 ? " x \(unit) tokens" : ""),
         below > 0 ? "use \(below) or \(above)" : "use \(above)")
       return nil
@@ -97,7 +99,8 @@ extension BatchStage {
     }
     guard end > before else {
       reader.report(
-        step != nil ? "until_step" : "until_tokens", "the stage has no step: the one before ends at step \(before)",
+        step != nil ? "until_step" : "until_tokens",
+        "the stage has no step: the one before ends at step \(before)",
         "let each stage end later than the one before")
       return nil
     }

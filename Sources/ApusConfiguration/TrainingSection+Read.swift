@@ -116,7 +116,8 @@ extension TrainingSection {
       rampTokens += (stage.untilStep - rampSteps) * stage.globalBatchSize * sequenceLength
       rampSteps = stage.untilStep
     }
-    let count = steps ?? tokens.map { rampSteps + max(0, $0 - rampTokens + tokensPerStep - 1) / tokensPerStep }
+    let count =
+      steps ?? tokens.map { rampSteps + max(0, $0 - rampTokens + tokensPerStep - 1) / tokensPerStep }
     if let count, count <= rampSteps, !ramp.isEmpty {
       reader.report(
         BatchStage.key, "the last stage ends at step \(rampSteps), but the training has \(count) steps",

@@ -80,7 +80,8 @@ public struct TrainingSection: Hashable, Sendable, Codable {
 
   public init(
     steps: Int, sequenceLength: Int, microBatchSize: Int = 8, gradientAccumulation: Int = 1,
-    globalBatchSize: Int? = nil, batchRamp: [BatchStage] = [], learningRate: Double = 3e-4, minimumLearningRate: Double? = nil,
+    globalBatchSize: Int? = nil, batchRamp: [BatchStage] = [], learningRate: Double = 3e-4,
+    minimumLearningRate: Double? = nil,
     warmupSteps: Int? = nil, schedule: Schedule = .cosine, beta1: Double = 0.9, beta2: Double = 0.95,
     epsilon: Double = 1e-8, weightDecay: Double = 0.1, decay: Decay = .matrices, gradientClip: Double = 1,
     seed: Int = 1234, precision: Precision = .fp32,

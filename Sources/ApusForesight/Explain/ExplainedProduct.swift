@@ -59,7 +59,8 @@ package struct ExplainedProduct: Sendable {
           memory.load(threads.map { $0.row * size + k })
           memory.load(threads.map { startOfB + k * size + $0.column })
           for thread in threads {
-            product[thread.row * size + thread.column] += a(thread.row * size + k) * b(k * size + thread.column)
+            product[thread.row * size + thread.column] +=
+              a(thread.row * size + k) * b(k * size + thread.column)
           }
         }
       }

@@ -96,7 +96,7 @@ package struct ProfileReport: Codable, Hashable, Sendable {
     package var capacityBytes: Int
     /// What the process held at most, code and libraries included.
     package var residentBytes: Int
-    /// What three steps after the first two took from the allocator and kept.
+    /// What three later steps took from the allocator and kept.
     package var heapGrowthBytes: Int
     /// Pages that these three steps touched for the first time, temporary memory included.
     package var pageFaults: Int
@@ -116,7 +116,8 @@ package struct ProfileReport: Codable, Hashable, Sendable {
 
     package init(
       plannedBytes: Int, lowerBoundBytes: Int, highWaterBytes: Int, capacityBytes: Int, residentBytes: Int,
-      heapGrowthBytes: Int, pageFaults: Int, chunkBytes: Int, marks: [Mark], times: [Double], labels: [String], predicted: [Series],
+      heapGrowthBytes: Int, pageFaults: Int, chunkBytes: Int, marks: [Mark], times: [Double],
+      labels: [String], predicted: [Series],
       measured: [Series]?, touched: [Int]?
     ) {
       self.plannedBytes = plannedBytes

@@ -46,7 +46,9 @@ package struct FusionBenchmark {
   }
 
   private func at(_ unit: Int) -> Floats { memory + unit << 20 }
-  private func halves(_ unit: Int) -> Halves { UnsafeMutableRawPointer(at(unit)).assumingMemoryBound(to: UInt16.self) }
+  private func halves(_ unit: Int) -> Halves {
+    UnsafeMutableRawPointer(at(unit)).assumingMemoryBound(to: UInt16.self)
+  }
 
   private func rung(_ name: String, _ repeats: Int, bytes: Int, _ body: () -> Void) -> Rung {
     Rung(name: name, seconds: MachineMeasurement.median(repeats, body), bytes: bytes)
@@ -59,7 +61,9 @@ package struct FusionBenchmark {
     let (sum, y, a, c, w, stats) = (at(0), at(4), at(8), at(12), at(16), at(17))
     let (sum16, y16, a16, c16) = (halves(20), halves(24), halves(28), halves(32))
     let w16 = halves(36)
-    func ladder(_ work: String, _ type: String, _ size: Int, _ apart: () -> Void, _ fused: () -> Void) -> Ladder {
+    func ladder(_ work: String, _ type: String, _ size: Int, _ apart: () -> Void, _ fused: () -> Void)
+      -> Ladder
+    {
       Ladder(
         work: work, shape: "\(t) x \(d)", type: type, flops: 0,
         rungs: [
@@ -158,11 +162,13 @@ package struct FusionBenchmark {
     let scores = 4 * batch * 12 * sequence * sequence
     let names: [(apus_attention_rung, String, Int)] = [
       (APUS_ATTENTION_UNFUSED, "unfused, scores in memory", operands + 4 * scores),
-      (APUS_ATTENTION_FLASH1, "FlashAttention-1", operands), (APUS_ATTENTION_FLASH2, "FlashAttention-2", operands),
+      (APUS_ATTENTION_FLASH1, "FlashAttention-1", operands),
+      (APUS_ATTENTION_FLASH2, "FlashAttention-2", operands),
     ]
     let rungs = names.map { kind, name, bytes in
       let scratch = UnsafeMutableRawPointer.allocate(
-        byteCount: max(64, Int(apus_attention_rung_scratch_bytes(kind, &shape, Int32(threads)))), alignment: 64)
+        byteCount: max(64, Int(apus_attention_rung_scratch_bytes(kind, &shape, Int32(threads)))),
+        alignment: 64)
       defer { scratch.deallocate() }
       return rung(name, sequence > 1024 ? 1 : repeats, bytes: bytes) {
         apus_attention_rung_forward_f32(kind, &shape, o, lse, q, k, v, scratch)

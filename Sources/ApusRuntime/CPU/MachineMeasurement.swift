@@ -32,7 +32,9 @@ package struct MachineMeasurement: Sendable, Codable {
       let count = size * size
       for index in 0..<2 * count { floats[index] = Float(index % 7) * 0.25 - 0.75 }
       let product: OpaquePointer
-      do { product = try products.product(ProductShape(m: size, n: size, k: size).of(type, type, into: type)) } catch {
+      do {
+        product = try products.product(ProductShape(m: size, n: size, k: size).of(type, type, into: type))
+      } catch {
         throw .matrixLibrary(label: "the machine measurement", reason: error.reason)
       }
       let scratch = UnsafeMutableRawPointer.allocate(

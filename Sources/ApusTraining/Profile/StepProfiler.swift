@@ -40,7 +40,8 @@ package struct StepProfiler {
   private let loop: StepLoop
   private let source: MadeUpTokens
   private static let watchedSteps = 2
-  private static let quietSteps = 3
+  /// Steps run as training runs them: one to settle after the watch, and those whose heap use is measured.
+  private static let quietSteps = 4
   /// The matrix peak of 16-bit operands, in 16-bit policies.
   private let peakOf16Bits: Double?
   private let scale: LossScale?
@@ -90,7 +91,8 @@ package struct StepProfiler {
     let seconds = median.outcome.seconds
     let instructions = median.spans.map { span in
       (
-        segment: span.segment, instruction: program.segment(span.segment)!.instructions[span.span.instruction],
+        segment: span.segment,
+        instruction: program.segment(span.segment)!.instructions[span.span.instruction],
         seconds: span.span.seconds
       )
     }
@@ -104,7 +106,8 @@ package struct StepProfiler {
           * Double(median.outcome.tokens),
         programFLOPs: instructions.reduce(0) { $0 + Double($1.instruction.cost.flops) },
         peakFLOPsPerSecond: peakOf16Bits ?? machine.peakFLOPsPerSecond,
-        memoryBytesPerSecond: machine.memoryBytesPerSecond, boundSeconds: instructions.reduce(0) { $0 + bound($1.instruction).seconds }, stepSeconds: seconds),
+        memoryBytesPerSecond: machine.memoryBytesPerSecond,
+        boundSeconds: instructions.reduce(0) { $0 + bound($1.instruction).seconds }, stepSeconds: seconds),
       // One rank exchanges nothing.
       communication: [])
     return (report, trace(timed, timeline))
@@ -141,10 +144,13 @@ package struct StepProfiler {
     return history?.finish()
   }
 
-  /// What steps 3 to 5 asked of the system, run as training runs them.
+  /// What steps 4 to 6 asked of the system, run as training runs them. Step 3 takes the faults of pages that the watch
+  /// had closed.
   private func heap() throws -> (growth: Int, pageFaults: Int) {
+    let first = Self.watchedSteps + 1
+    _ = try loop.run(step: first, learningRate: 1e-4, scale: scale, source)
     let before = (ProcessMemory.heapBytes, ProcessMemory.minorPageFaults)
-    for step in Self.watchedSteps + 1...Self.watchedSteps + Self.quietSteps {
+    for step in first + 1..<first + Self.quietSteps {
       _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source)
     }
     return (ProcessMemory.heapBytes - before.0, ProcessMemory.minorPageFaults - before.1)
@@ -198,7 +204,9 @@ package struct StepProfiler {
     var clock = 0.0
     for (index, event) in timeline.events.enumerated() {
       let before = index > 0 ? timeline.events[index - 1] : nil
-      if before?.segment != event.segment || before?.microbatch != event.microbatch || before?.step != event.step {
+      if before?.segment != event.segment || before?.microbatch != event.microbatch
+        || before?.step != event.step
+      {
         marks.append(.init(index: index, name: "step \(event.step) \(event.segment.rawValue)"))
       }
       let instruction = program.segment(event.segment)!.instructions[event.instruction]
@@ -223,7 +231,8 @@ package struct StepProfiler {
     return ProfileReport.Memory(
       plannedBytes: plan.totalBytes, lowerBoundBytes: plan.lowerBound, highWaterBytes: highWater,
       capacityBytes: Int(ProcessInfo.processInfo.physicalMemory),
-      residentBytes: ProcessMemory.peakResidentBytes, heapGrowthBytes: heap.growth, pageFaults: heap.pageFaults,
+      residentBytes: ProcessMemory.peakResidentBytes, heapGrowthBytes: heap.growth,
+      pageFaults: heap.pageFaults,
       chunkBytes: executor.watchedChunkByteCount, marks: marks,
       times: times, labels: labels,
       predicted: roles.map { role in .init(name: role.title, bytes: timeline.bytes.map { $0[role] ?? 0 }) },

@@ -61,7 +61,8 @@ package struct StepLoop {
     _ executor: Executor, microbatches: Int, samplesPerMicrobatch: Int, optimizer: OptimizerSettings
   ) {
     self.init(
-      executor, batches: BatchSchedule(microbatches: microbatches), samplesPerMicrobatch: samplesPerMicrobatch,
+      executor, batches: BatchSchedule(microbatches: microbatches),
+      samplesPerMicrobatch: samplesPerMicrobatch,
       optimizer: optimizer)
   }
 
@@ -156,7 +157,8 @@ package struct StepLoop {
 
   /// The gradient's noise from the norms of the first micro-batch's part and of the whole.
   private func noise(_ first: (tokens: Int, squaredNorm: Double), _ outcome: StepOutcome) -> GradientNoise? {
-    guard first.squaredNorm > 0, first.squaredNorm.isFinite, first.tokens > 0, first.tokens < outcome.tokens else {
+    guard first.squaredNorm > 0, first.squaredNorm.isFinite, first.tokens > 0, first.tokens < outcome.tokens
+    else {
       return nil
     }
     // Tokens weigh 1 / (tokens of the step): the first part is that much smaller than its own mean.

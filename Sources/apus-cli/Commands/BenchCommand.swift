@@ -11,7 +11,7 @@ import Foundation
 enum BenchCommand {
   static let entry = CommandEntry.group(
     name: "bench", summary: "Measure this machine, or training steps on it.",
-    commands: [Machine.self, Train.self, Kernels.self])
+    commands: [Machine.self, Train.self, Kernels.self, BenchAttention.self])
 
   private static let threads = Option.value(
     "threads", "N", .integer(1...4096), help: "Threads to use (default: one a core).")

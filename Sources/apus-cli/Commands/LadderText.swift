@@ -15,7 +15,8 @@ enum LadderText {
         let rate = Double(isMatrix ? ladder.flops : rung.bytes) / rung.seconds
         let limit = isMatrix ? machine.peakFLOPsPerSecond : machine.memoryBytesPerSecond
         table.add([
-          index == 0 ? ladder.work : "", index == 0 ? ladder.shape : "", index == 0 ? ladder.type : "", rung.name,
+          index == 0 ? ladder.work : "", index == 0 ? ladder.shape : "", index == 0 ? ladder.type : "",
+          rung.name,
           (1e3 * rung.seconds).formatted(decimals: 2), ByteCount(rung.bytes).description,
           "\((rate / 1e9).formatted(decimals: 1)) \(isMatrix ? "GFLOP/s" : "GB/s")",
           "\((100 * rate / limit).formatted(decimals: 0)) %",
