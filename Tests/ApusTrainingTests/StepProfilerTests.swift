@@ -73,10 +73,10 @@ import Testing
       #expect(abs(activations.firstIndex(of: top)! - backward) < 12)
       #expect(activations[synchronise - 1] < top / 5)
       #expect(activations[optimizer] == 0)
-      #expect(gradients[backward - 1] == 0 && gradients[synchronise] == gradients.max())
       // A few chunks hold the end of one role and the beginning of the next.
       let shared = 4 * memory.chunkBytes
-      #expect(gradients[second] <= shared)
+      #expect(gradients[backward - 1] <= shared && gradients[second] <= shared)
+      #expect(gradients.max()! - gradients[synchronise] <= shared)
       #expect(states[synchronise] <= shared && states[second] > 10 * shared)
       #expect(states[second...].max()! - states[second] <= shared)
     }
