@@ -72,12 +72,14 @@ package struct AttentionBenchmark {
         if type == .float32 {
           let x = floats
           apus_attention_backward_f32(
-            $0, x + 5 * count, x + 6 * count, x + 7 * count, x + 3 * count, x + 4 * count, lse, dot, x, x + count,
+            $0, x + 5 * count, x + 6 * count, x + 7 * count, x + 3 * count, x + 4 * count, lse, dot, x,
+            x + count,
             x + 2 * count, scratch)
         } else {
           let x = halves
           apus_attention_backward_bf16(
-            $0, x + 5 * count, x + 6 * count, x + 7 * count, x + 3 * count, x + 4 * count, lse, dot, x, x + count,
+            $0, x + 5 * count, x + 6 * count, x + 7 * count, x + 3 * count, x + 4 * count, lse, dot, x,
+            x + count,
             x + 2 * count, scratch)
         }
       }
