@@ -11,7 +11,7 @@ import Foundation
 enum BenchCommand {
   static let entry = CommandEntry.group(
     name: "bench", summary: "Measure this machine, or training steps on it.",
-    commands: [Machine.self, Train.self, Kernels.self])
+    commands: [Machine.self, Train.self, Kernels.self, BenchAttention.self])
 
   private static let threads = Option.value(
     "threads", "N", .integer(1...4096), help: "Threads to use (default: one a core).")
@@ -75,6 +75,7 @@ enum BenchCommand {
       var memoryBytesPerSecond: Double
       var threads: Int
       var kernels: [KernelBenchmark.Time]
+      var ladders: [FusionBenchmark.Ladder]
     }
 
     static func run(_ arguments: ParsedArguments) throws {
@@ -82,12 +83,14 @@ enum BenchCommand {
       let machine = try MachineMeasurement.measure(
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       let times = KernelBenchmark(machine).run()
+      let ladders = FusionBenchmark(threads: machine.threads).run()
       if arguments.flag("json") {
         return try print(
           JSONText.of(
             Result(
               measuredPeakFlopsPerSecond: machine.peakFLOPsPerSecond,
-              memoryBytesPerSecond: machine.memoryBytesPerSecond, threads: machine.threads, kernels: times)))
+              memoryBytesPerSecond: machine.memoryBytesPerSecond, threads: machine.threads, kernels: times,
+              ladders: ladders)))
       }
       var table = TextTable([
         .text("kernel"), .text("shape"), .number("ms"), .number("rate"), .number("of bound"), .text("bound"),
@@ -107,7 +110,8 @@ enum BenchCommand {
       try print(
         "\(machine.threads) threads; peak \((machine.peakFLOPsPerSecond / 1e9).formatted(decimals: 1)) GFLOP/s, "
           + "memory \((machine.memoryBytesPerSecond / 1e9).formatted(decimals: 1)) GB/s (two vectors added into a third)\n"
-          + "more than 100 % of memory: the data stays in the cache, or is written where it was just read")
+          + "more than 100 % of memory: the data stays in the cache, or is written where it was just read\n")
+      try print(LadderText.table(ladders, machine))
     }
   }
 
