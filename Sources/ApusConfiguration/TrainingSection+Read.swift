@@ -7,6 +7,8 @@ extension TrainingSection {
     var maximumSequenceLength: Int?
     /// Layers of the model; nil when unknown before a folder is read.
     var layerCount: Int?
+    /// Whether the model has places that drop; nil when unknown before a folder is read.
+    var hasDropout: Bool?
     /// The data-parallel degree.
     var replicas: Int?
     /// Whether there is validation data.
@@ -44,6 +46,7 @@ extension TrainingSection {
       weightDecay: reader.number("weight_decay", .notNegative) ?? 0.1,
       decay: reader.choice("decay", Decay.self) ?? .matrices,
       gradientClip: reader.number("gradient_clip", .notNegative) ?? 1,
+      dropout: reader.number("dropout", .fraction) ?? 0,
       seed: reader.integer("seed", 0...Int.max) ?? 1234,
       precision: reader.choice("precision", Precision.self) ?? .fp32,
       gradientPrecision: reader.choice("gradient_precision", GradientPrecision.self) ?? .fp32,
@@ -52,6 +55,10 @@ extension TrainingSection {
       validationTokens: reader.integer("validation_tokens", 0...Int.max) ?? max(131_072, sequenceLength ?? 1),
       threads: reader.integer("threads", 0...1024) ?? 0)
     checkPrecision(in: &reader)
+    if reader.isGood("dropout"), dropout > 0, surroundings.hasDropout == false {
+      let problem = Self.dropoutProblem
+      reader.report("dropout", problem.message, problem.remedy)
+    }
     checkRates(in: &reader)
     if resolvedSteps != nil { checkWarmup(in: &reader) }
     checkValidation(surroundings, in: &reader)
@@ -133,6 +140,9 @@ extension TrainingSection {
     }
     return count
   }
+
+  /// What is wrong with dropout in a model without it.
+  static let dropoutProblem = (message: "the llama family has no dropout", remedy: "remove it, or use gpt2")
 
   private func checkPrecision(in reader: inout SectionReader) {
     guard reader.isGood("precision", "gradient_precision"), precision != .bf16 else { return }

@@ -64,7 +64,9 @@ public struct TrainingSection: Hashable, Sendable, Codable {
   public var decay: Decay
   /// The greatest global gradient norm; 0 clips nothing.
   public var gradientClip: Double
-  /// Fixes the initial weights.
+  /// The share of elements that dropout sets to zero while training; 0 drops nothing.
+  public var dropout: Double
+  /// Fixes the initial weights and what dropout drops.
   public var seed: Int
   public var precision: Precision
   /// `bf16` only with `bf16`.
@@ -84,7 +86,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     minimumLearningRate: Double? = nil,
     warmupSteps: Int? = nil, schedule: Schedule = .cosine, beta1: Double = 0.9, beta2: Double = 0.95,
     epsilon: Double = 1e-8, weightDecay: Double = 0.1, decay: Decay = .matrices, gradientClip: Double = 1,
-    seed: Int = 1234, precision: Precision = .fp32,
+    dropout: Double = 0, seed: Int = 1234, precision: Precision = .fp32,
     gradientPrecision: GradientPrecision = .fp32, recomputation: RecomputationRequest = .none,
     validateEvery: Int = 100, validationTokens: Int = 131_072,
     threads: Int = 0
@@ -106,6 +108,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     self.weightDecay = weightDecay
     self.decay = decay
     self.gradientClip = gradientClip
+    self.dropout = dropout
     self.seed = seed
     self.precision = precision
     self.gradientPrecision = gradientPrecision
@@ -169,6 +172,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     entries.add("weight_decay", weightDecay)
     entries.add("decay", decay.rawValue)
     entries.add("gradient_clip", gradientClip)
+    entries.add("dropout", dropout)
     entries.add("seed", seed)
     entries.add("precision", precision.rawValue)
     if precision == .bf16 { entries.add("gradient_precision", gradientPrecision.rawValue) }

@@ -13,7 +13,11 @@ package enum Op: Hashable, Sendable {
   case attention(Attention)
   case cachedAttention(CachedAttention)
   case add(Add)
+  case dropout(Dropout)
   case headLoss(HeadLoss)
+  case bias(Bias)
+  case move(Move)
+  case materialise(Materialise)
   // Emitted by gradient rules.
   case embeddingGradient(EmbeddingGradient)
   case positionsGradient(PositionsGradient)
@@ -28,11 +32,18 @@ package enum Op: Hashable, Sendable {
   case attentionGradient(AttentionGradient)
   case headLossGradient(HeadLossGradient)
   case copy(Copy)
+  case crossEntropyStatistics(CrossEntropyStatistics)
+  case crossEntropyLosses(CrossEntropyLosses)
+  case crossEntropyGradient(CrossEntropyGradient)
+  case startMove(StartMove)
+  case waitMove(WaitMove)
+  case dropoutGradient(DropoutGradient)
   // Emitted by fusion.
   case addLayerNorm(AddLayerNorm)
   case addRMSNorm(AddRMSNorm)
   case biasGELU(BiasGELU)
   case biasGELUGradient(BiasGELUGradient)
+  case dropoutAdd(DropoutAdd)
   // Recorded by the optimizer.
   case sumOfSquares(SumOfSquares)
   case clip(Clip)
@@ -52,7 +63,11 @@ package enum Op: Hashable, Sendable {
     case .attention(let o): o
     case .cachedAttention(let o): o
     case .add(let o): o
+    case .dropout(let o): o
     case .headLoss(let o): o
+    case .bias(let o): o
+    case .move(let o): o
+    case .materialise(let o): o
     case .embeddingGradient(let o): o
     case .positionsGradient(let o): o
     case .layerNormGradient(let o): o
@@ -66,10 +81,17 @@ package enum Op: Hashable, Sendable {
     case .attentionGradient(let o): o
     case .headLossGradient(let o): o
     case .copy(let o): o
+    case .crossEntropyStatistics(let o): o
+    case .crossEntropyLosses(let o): o
+    case .crossEntropyGradient(let o): o
+    case .startMove(let o): o
+    case .waitMove(let o): o
+    case .dropoutGradient(let o): o
     case .addLayerNorm(let o): o
     case .addRMSNorm(let o): o
     case .biasGELU(let o): o
     case .biasGELUGradient(let o): o
+    case .dropoutAdd(let o): o
     case .sumOfSquares(let o): o
     case .clip(let o): o
     case .adamW(let o): o

@@ -20,13 +20,13 @@ import Testing
     let executor = try Executor(program, threads: 2)
     executor.poison()
     executor.prepare(tokenWeight: Self.tokenWeight)
-    let loss = expected.step(vocabulary: model.vocabularySize)
-    executor.step(vocabulary: model.vocabularySize)
+    let loss = try expected.step(vocabulary: model.vocabularySize)
+    try executor.step(vocabulary: model.vocabularySize)
     let isShort = policy.compute == .bfloat16
     #expect(abs(Double(executor.floats(program.loss!)[0]) - loss) < (isShort ? 1e-3 : 1e-4) * loss)
     for kind in [Segment.Kind.synchronise, .optimizer] {
-      expected.run(kind)
-      executor.run(kind)
+      try expected.run(kind)
+      try executor.run(kind)
     }
     let norm = expected.scalars(program.gradientNorm!).pointee
     #expect(
@@ -94,7 +94,7 @@ import Testing
       let executor = try Executor(program, threads: 2)
       executor.poison()
       executor.prepare(tokenWeight: Self.tokenWeight)
-      executor.step(vocabulary: model.vocabularySize)
+      try executor.step(vocabulary: model.vocabularySize)
       gradients.append(
         program.units.flatMap { unit in
           unit.parameters.flatMap { executor.values(unit.gradient(of: $0.tensor)) }

@@ -30,14 +30,14 @@ import Testing
   /// Loss and gradients stay near those of float32: a rounding is 2^-9 of a number in bfloat16 and 2^-12 in
   /// float16, and a gradient passes through about twenty of them a layer.
   @Test(arguments: SmallModels.all, policies)
-  func roundingChangesLittle(_ model: ModelConfiguration, _ policy: PrecisionPolicy) {
+  func roundingChangesLittle(_ model: ModelConfiguration, _ policy: PrecisionPolicy) throws {
     let exact = Interpreter<Double>(SmallModels.program(model))
     let rounded = Interpreter<Double>(SmallModels.program(model, precision: policy))
     var losses: [Double] = []
     for interpreter in [exact, rounded] {
       interpreter.prepare(tokenWeight: Self.tokenWeight)
-      losses.append(interpreter.step(vocabulary: model.vocabularySize))
-      for kind in [Segment.Kind.synchronise, .optimizer] { interpreter.run(kind) }
+      losses.append(try interpreter.step(vocabulary: model.vocabularySize))
+      for kind in [Segment.Kind.synchronise, .optimizer] { try interpreter.run(kind) }
     }
     let isShort = policy.compute == .bfloat16
     #expect(abs(losses[1] - losses[0]) < (isShort ? 5e-3 : 6e-4) * losses[0])
@@ -51,13 +51,13 @@ import Testing
 
   /// Every number of a 16-bit tensor is one of the type, and the weights are the rounded masters.
   @Test(arguments: policies)
-  func everyNumberIsOneOfItsType(_ policy: PrecisionPolicy) {
+  func everyNumberIsOneOfItsType(_ policy: PrecisionPolicy) throws {
     let model = SmallModels.llama
     let program = SmallModels.program(model, precision: policy)
     let interpreter = Interpreter<Float>(program)
     interpreter.prepare(tokenWeight: Self.tokenWeight)
-    _ = interpreter.step(vocabulary: model.vocabularySize)
-    for kind in [Segment.Kind.synchronise, .optimizer] { interpreter.run(kind) }
+    _ = try interpreter.step(vocabulary: model.vocabularySize)
+    for kind in [Segment.Kind.synchronise, .optimizer] { try interpreter.run(kind) }
     var checked = 0
     for instruction in program.segments.flatMap(\.instructions) {
       for tensor in instruction.outputs.map(\.tensor) where tensor.type.isHalf {
@@ -81,27 +81,27 @@ import Testing
   }
 
   /// B10: an update of 1e-4 is lost in a bfloat16 weight of 1 and kept in its master.
-  @Test func smallUpdatesSurviveInTheMaster() {
+  @Test func smallUpdatesSurviveInTheMaster() throws {
     #expect(ElementType.bfloat16.rounded(Float(1) - 1e-4) == 1)
     let model = SmallModels.llama
     let program = SmallModels.program(model, precision: .bf16)
     let interpreter = Interpreter<Float>(program)
     interpreter.prepare(tokenWeight: Self.tokenWeight)
     interpreter.scalars(program.control)[Control.learningRate.rawValue] = 1e-4
-    _ = interpreter.step(vocabulary: model.vocabularySize)
+    _ = try interpreter.step(vocabulary: model.vocabularySize)
     let unit = program.units[1]
     let norm = unit.parameters[0]
     let (master, weights) = (
       interpreter.scalars(unit.view(of: norm.tensor, in: unit.master!)), interpreter.scalars(norm.tensor)
     )
     let before = (master[0], weights[0])
-    for kind in [Segment.Kind.synchronise, .optimizer] { interpreter.run(kind) }
+    for kind in [Segment.Kind.synchronise, .optimizer] { try interpreter.run(kind) }
     #expect(master[0] != before.0 && abs(master[0] - before.0) < 1e-3)
     #expect(weights[0] == before.1)
   }
 
   /// B10: gradients that float16 cannot hold survive where the loss is scaled.
-  @Test func gradientsUnderflowWithoutAScale() {
+  @Test func gradientsUnderflowWithoutAScale() throws {
     let model = SmallModels.gpt2
     let exact = Interpreter<Double>(SmallModels.program(model))
     let scaled = Interpreter<Double>(SmallModels.program(model, precision: .fp16))
@@ -112,7 +112,7 @@ import Testing
       for interpreter in [exact, scaled] {
         interpreter.prepare(tokenWeight: weight)
         interpreter.scalars(interpreter.program.control)[Control.lossScale.rawValue] = scale
-        _ = interpreter.step(vocabulary: model.vocabularySize)
+        _ = try interpreter.step(vocabulary: model.vocabularySize)
       }
       errors.append(gradientError(scaled, exact, scale: scale))
     }
@@ -121,13 +121,13 @@ import Testing
   }
 
   /// A gradient beyond float16's range gives a norm that is not finite: what the gate looks at.
-  @Test func aScaleThatIsTooLargeShows() {
+  @Test func aScaleThatIsTooLargeShows() throws {
     let model = SmallModels.gpt2
     let interpreter = Interpreter<Float>(SmallModels.program(model, precision: .fp16))
     interpreter.prepare(tokenWeight: 1)
     interpreter.scalars(interpreter.program.control)[Control.lossScale.rawValue] = 0x1p24
-    _ = interpreter.step(vocabulary: model.vocabularySize)
-    interpreter.run(.synchronise)
+    _ = try interpreter.step(vocabulary: model.vocabularySize)
+    try interpreter.run(.synchronise)
     #expect(!interpreter.scalars(interpreter.program.gradientNorm!).pointee.isFinite)
   }
 }

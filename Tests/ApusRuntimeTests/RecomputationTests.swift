@@ -50,7 +50,7 @@ import Testing
       let executor = try Executor(program, threads: 2)
       executor.poison()
       executor.prepare(tokenWeight: 1.0 / 22)
-      executor.step(vocabulary: vocabulary)
+      try executor.step(vocabulary: vocabulary)
       results.append(
         program.units.flatMap { unit in
           unit.parameters.flatMap { executor.values(unit.gradient(of: $0.tensor)).map(\.bitPattern) }

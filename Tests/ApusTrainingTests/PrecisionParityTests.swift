@@ -76,7 +76,8 @@ import Testing
     for unit in executor.program.units {
       for parameter in unit.parameters {
         for part in parameter.parts {
-          let values = executor.values(unit.view(of: parameter.tensor(of: part), in: unit.gradients!))
+          let box = executor.boxes(of: part, parameter, unit, in: unit.gradients!)[0]
+          let values = executor.values(unit.gradients!.columns(from: box.offset, part.count))
             .map { $0 / Float(scale) }
           let published = try files.map { file in
             var numbers = [Float](repeating: 0, count: part.count)

@@ -40,11 +40,14 @@ struct InstructionCost: Sendable {
         keys: a.forward.sequenceLength * job.layout.context, backward: true)
     case .layerNorm, .rmsNorm, .layerNormGradient, .rmsNormGradient, .layerNormWeightGradient,
       .rmsNormWeightGradient, .add, .addLayerNorm, .addRMSNorm, .copy, .positions, .embedding,
-      .positionsGradient, .embeddingGradient:
+      .positionsGradient, .embeddingGradient, .dropout, .dropoutGradient, .dropoutAdd:
       return streaming(instruction, storages, share: 1 / Double(tokenShards))
     case .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu, .swigluGradient, .rotary, .columnSum,
-      .cachedAttention:
+      .cachedAttention, .bias, .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:
       return streaming(instruction, storages, share: 1)
+    case .move, .startMove, .waitMove, .materialise:
+      // Collectives are priced by their links (`CollectiveCost`), not by the device.
+      return Price()
     case .sumOfSquares, .clip, .adamW:
       // The update is priced by bytes a parameter (`OptimizerCost`): it depends on the shards.
       return Price()
@@ -127,7 +130,7 @@ struct InstructionCost: Sendable {
 
   private func width(_ storage: Storage) -> Double {
     switch storage.role {
-    case .parameter: job.numbers.weightBytes
+    case .parameter, .communication: job.numbers.weightBytes
     case .gradient: job.numbers.gradientBytes
     case .activation: storage.type == .float32 ? job.numbers.activationBytes : Double(storage.type.byteCount)
     case .optimizerState, .input, .result, .cache, .workspace: Double(storage.type.byteCount)

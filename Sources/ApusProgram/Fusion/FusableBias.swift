@@ -4,10 +4,14 @@ struct FusableBias {
   /// The bias of each product's result, by storage.
   private var biases: [Int: Tensor] = [:]
 
-  init(_ groups: [[Segment]]) {
+  /// - Parameter storages: the program's. A bias inside a unit that was gathered for forward stays where it is:
+  ///   backward would have to keep the unit.
+  init(_ groups: [[Segment]], storages: [Storage]) {
     let segments = groups.flatMap { $0 }
     for instruction in segments.flatMap(\.instructions) {
-      guard case .linear = instruction.op, instruction.inputs.count > 2 else { continue }
+      guard case .linear = instruction.op, instruction.inputs.count > 2,
+        storages[instruction.inputs[2].storage].role.isPersistent
+      else { continue }
       biases[instruction.outputs[0].tensor.storage] = instruction.inputs[2]
     }
     var hasReader: Set<Int> = []

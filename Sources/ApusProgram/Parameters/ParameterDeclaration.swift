@@ -1,76 +1,125 @@
 import ApusCore
 
-/// Collects the parameters of one unit before its buffer exists.
+/// Collects the parameters of one unit before its buffer's size is known.
 ///
-/// Declaring gives a tensor inside the unit's storage at once; `finish` fixes the storage's size.
+/// Declaring gives a tensor inside the unit at once; the size of its buffers follows.
 public struct UnitDeclaration {
-  private let name: String
-  private let storage: Int
-  private let precision: PrecisionPolicy
-  private var parameters: [Parameter] = []
-  private var count = 0
+  fileprivate let flat: Int
+  fileprivate let mesh: Mesh
+  fileprivate let type: ElementType
+  fileprivate private(set) var parameters: [Parameter] = []
+  fileprivate private(set) var count: Int
 
   /// Elements to which parameters are aligned inside their unit: 64 bytes of float32, 32 of a 16-bit type.
   package static let alignment = 16
 
-  fileprivate init(name: String, storage: Int, precision: PrecisionPolicy) {
-    self.name = name
-    self.storage = storage
-    self.precision = precision
+  fileprivate init(flat: Int, count: Int, mesh: Mesh, type: ElementType) {
+    self.flat = flat
+    self.count = count
+    self.mesh = mesh
+    self.type = type
   }
 
-  /// Declares a parameter of `[rows, columns]` made of `parts` below each other; one unnamed part by default.
+  /// Declares a parameter of `[rows, columns]` over all ranks; gives the part of it that a rank holds.
   public mutating func declare(
     _ name: String, _ rows: Int, _ columns: Int, _ initializer: Initializer, isMatrix: Bool = true,
-    parts: [(name: String, rows: Int)]? = nil
+    split: ParameterSplit = .whole(gradientArrivesWhole: true)
   ) -> Tensor {
+    let shape = LocalShape(name, rows, columns, isMatrix: isMatrix, split, mesh)
     let tensor = Tensor(
-      storage: storage, type: precision.compute, offset: count, rows: rows, columns: columns)
-    var row = 0
-    var exchange: [ExchangePart] = []
-    for part in parts ?? [(name, rows)] {
-      exchange.append(
-        ExchangePart(name: part.name, shape: isMatrix ? [part.rows, columns] : [columns], row: row))
-      row += part.rows
-    }
-    require(row == rows, "\(name): parts have \(row) rows, the parameter \(rows)")
+      storage: flat, type: type, offset: count, rows: shape.rows, columns: shape.columns,
+      placement: mesh.degree(of: .tensor) > 1 ? split.placement : .invariant)
+    var stretches = shape.stretches
+    for index in stretches.indices { stretches[index].offset += count }
     parameters.append(
-      Parameter(name: name, tensor: tensor, initializer: initializer, isMatrix: isMatrix, parts: exchange))
+      Parameter(
+        name: name, tensor: tensor, initializer: initializer, isMatrix: isMatrix, parts: shape.parts,
+        stretches: stretches))
     count += (tensor.count + Self.alignment - 1) / Self.alignment * Self.alignment
     return tensor
   }
 
   /// Declares a vector of `count` numbers.
-  public mutating func vector(_ name: String, _ count: Int, _ initializer: Initializer) -> Tensor {
-    declare(name, 1, count, initializer, isMatrix: false)
-  }
-
-  fileprivate func unit(in recorder: inout StepRecorder, training: Bool) -> ParameterUnit {
-    let flat = recorder.resize(storage, name: name, count: count)
-    func buffer(
-      _ suffix: String, _ role: Role, _ recorder: inout StepRecorder, _ type: ElementType = .float32
-    ) -> Tensor? {
-      training ? recorder.tensor("\(name) \(suffix)", role, Signature(1, count, type)) : nil
-    }
-    return ParameterUnit(
-      name: name, parameters: parameters, weights: flat,
-      master: precision.hasMasterWeights ? buffer("master", .optimizerState, &recorder) : nil,
-      gradients: buffer("gradients", .gradient, &recorder, precision.gradients),
-      firstMoment: buffer("first moment", .optimizerState, &recorder),
-      secondMoment: buffer("second moment", .optimizerState, &recorder))
+  public mutating func vector(
+    _ name: String, _ count: Int, _ initializer: Initializer,
+    split: ParameterSplit = .whole(gradientArrivesWhole: true)
+  ) -> Tensor {
+    declare(name, 1, count, initializer, isMatrix: false, split: split)
   }
 }
 
 extension StepRecorder {
-  /// Declares a unit: `body` declares its parameters and returns what the model keeps of them.
+  /// Declares a unit: `body` declares its parameters and returns what the model keeps of them. With several
+  /// replicas small units that follow each other become one, up to the policy's bucket; one that
+  /// `standsAlone` does not.
   public mutating func unit<Part>(
-    _ name: String, training: Bool, into units: inout [ParameterUnit],
+    _ name: String, training: Bool, into units: inout [ParameterUnit], standsAlone: Bool = false,
     _ body: (inout UnitDeclaration) -> Part
   ) -> Part {
-    let placeholder = tensor(name, .parameter, Signature(1, 1, precision.compute))
-    var declaration = UnitDeclaration(name: name, storage: placeholder.storage, precision: precision)
+    let joins = training && !standsAlone && joinsNextUnit
+    joinsNextUnit = false
+    let flat =
+      joins ? units[units.count - 1].flat : tensor(name, .parameter, Signature(1, 1, precision.compute))
+    var declaration = UnitDeclaration(
+      flat: flat.storage, count: joins ? flat.columns : 0, mesh: mesh, type: precision.compute)
     let part = body(&declaration)
-    units.append(declaration.unit(in: &self, training: training))
+    if joins {
+      units[units.count - 1].parameters += declaration.parameters
+      units[units.count - 1].name += ", \(name)"
+      size(&units[units.count - 1], declaration.count)
+    } else {
+      var unit = ParameterUnit(name: name, parameters: declaration.parameters, flat: flat, weights: flat)
+      if training { addBuffers(to: &unit) }
+      size(&unit, declaration.count)
+      units.append(unit)
+    }
+    let bytes = units[units.count - 1].flat.byteCount
+    joinsNextUnit = !standsAlone && mergesUnits && bytes < communication.bucketByteCount
     return part
+  }
+
+  private var mergesUnits: Bool {
+    mesh.degree(of: mesh.gradientAxis) > 1 && mesh.layout.zeroStage < 3 && communication.gradients != .naive
+  }
+
+  /// Gives a unit gradients and moments, and from ZeRO-3 on a shard of its own for its weights.
+  private mutating func addBuffers(to unit: inout ParameterUnit) {
+    func placeholder(_ suffix: String, _ role: Role, _ type: ElementType = .float32) -> Tensor {
+      tensor("\(unit.name) \(suffix)", role, Signature(1, 1, type))
+    }
+    if mesh.degree(of: .shard) > 1 {
+      unit.shard = ShardSlice(axis: .shard, count: 1)
+      if mesh.layout.zeroStage == 3 {
+        unit.weights = placeholder("shard", .parameter, precision.compute)
+        storages[unit.flat.storage].role = .communication
+      }
+    }
+    if precision.hasMasterWeights { unit.master = placeholder("master", .optimizerState) }
+    unit.gradients = placeholder("gradients", .gradient, precision.gradients)
+    unit.firstMoment = placeholder("first moment", .optimizerState)
+    unit.secondMoment = placeholder("second moment", .optimizerState)
+  }
+
+  /// Fixes the size of a unit and of all its buffers: a multiple of 256 bytes a shard.
+  private mutating func size(_ unit: inout ParameterUnit, _ count: Int) {
+    let degree = unit.shard == nil ? 1 : mesh.degree(of: .shard)
+    let step = degree == 1 ? 1 : degree * MemoryPlan.alignment / precision.compute.byteCount
+    let padded = (count + step - 1) / step * step
+    unit.shard?.count = padded / degree
+    let stage = mesh.layout.zeroStage
+    let isFlat = unit.weights.storage == unit.flat.storage
+    unit.flat = resize(unit.flat.storage, name: unit.name, count: padded)
+    unit.weights =
+      isFlat ? unit.flat : resize(unit.weights.storage, name: "\(unit.name) shard", count: padded / degree)
+    func sized(_ buffer: Tensor?, _ suffix: String, from first: Int) -> Tensor? {
+      buffer.map {
+        resize(
+          $0.storage, name: "\(unit.name) \(suffix)", count: stage >= first ? padded / degree : padded)
+      }
+    }
+    unit.master = sized(unit.master, "master", from: 1)
+    unit.gradients = sized(unit.gradients, "gradients", from: 2)
+    unit.firstMoment = sized(unit.firstMoment, "first moment", from: 1)
+    unit.secondMoment = sized(unit.secondMoment, "second moment", from: 1)
   }
 }

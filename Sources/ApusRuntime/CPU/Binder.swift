@@ -1,3 +1,4 @@
+import ApusCommunication
 import ApusCore
 import ApusProgram
 import CApusKernels
@@ -7,19 +8,31 @@ import CApusMatrix
 /// running a bound instruction allocates nothing.
 struct Binder {
   /// Runs one instruction for a micro-batch.
-  typealias Kernel = (_ microbatch: Int) -> Void
+  typealias Kernel = (_ microbatch: Int) throws(CommunicationError) -> Void
 
   let base: UnsafeMutableRawPointer
   let plan: MemoryPlan
   let products: ProductCache
+  let ranks: RankGroups
+  let transfers = TransfersUnderWay()
 
   func bind(_ call: Instruction, workspace: UnsafeMutableRawPointer?) throws(RuntimeFailure) -> Kernel {
     switch call.op {
-    case .embedding: return elements(call.outputs[0].tensor).bindEmbedding(self, call)
-    case .embeddingGradient: return gradients(of: call.inputs[1], call).bindEmbeddingGradient(self, call)
-    case .positions(let op): return elements(call.inputs[0]).bindPositions(op, self, call)
+    case .embedding(let op):
+      if let vocabulary = op.vocabulary { return bindEmbedding(vocabulary, call) }
+      return elements(call.outputs[0].tensor).bindEmbedding(self, call)
+    case .embeddingGradient(let op):
+      let kernels = gradients(of: call.inputs[1], call)
+      return op.vocabulary.map { kernels.bindEmbeddingGradient($0, self, call) }
+        ?? kernels.bindEmbeddingGradient(self, call)
+    case .positions(let op):
+      let kernels = elements(call.inputs[0])
+      return op.rows.map { kernels.bindPositions(op, rows: $0, self, call) }
+        ?? kernels.bindPositions(op, self, call)
     case .positionsGradient(let op):
-      return gradients(of: call.inputs[0], call).bindPositionsGradient(op, self, call)
+      let kernels = gradients(of: call.inputs[0], call)
+      return op.rows.map { kernels.bindPositionsGradient(op, rows: $0, self, call) }
+        ?? kernels.bindPositionsGradient(op, self, call)
     case .layerNorm(let op): return elements(call.inputs[0]).bindLayerNorm(op, self, call)
     case .layerNormGradient: return elements(call.inputs[0]).bindLayerNormGradient(self, call)
     case .layerNormWeightGradient:
@@ -52,7 +65,20 @@ struct Binder {
     case .biasGELUGradient:
       return gradients(from: call.inputs[0].type, into: call.outputs[1].tensor.type).bindBiasGELUGradient(
         self, call)
-    case .sumOfSquares: return bindSumOfSquares(call)
+    case .bias: return elements(call.inputs[0]).bindBias(self, call)
+    case .crossEntropyStatistics(let op): return bindStatistics(op, call)
+    case .crossEntropyLosses(let op): return bindLosses(op, call)
+    case .crossEntropyGradient(let op): return bindGradient(op, call)
+    case .move(let move): return bindMove(move, call)
+    case .startMove(let start): return bindStart(start, call)
+    case .waitMove(let wait): return bindWait(wait, call)
+    case .materialise:
+      require(false, "\(call.label): a unit is materialised by a pass, not by a backend")
+      return { _ in }
+    case .dropout(let op): return elements(call.inputs[0]).bindDropout(op, self, call)
+    case .dropoutGradient(let op): return elements(call.inputs[0]).bindDropoutGradient(op, self, call)
+    case .dropoutAdd(let op): return elements(call.inputs[0]).bindDropoutAdd(op, self, call)
+    case .sumOfSquares(let op): return bindSumOfSquares(op, call)
     case .clip(let op): return bindClip(op, call)
     case .adamW(let op): return bindAdamW(op, call)
     }
@@ -98,7 +124,8 @@ struct Binder {
       require(false, "storage \(tensor.storage) has no place in the plan")
       return base
     }
-    return base + offset + tensor.offset * tensor.type.byteCount
+    let shift = tensor.shift?.range(at: ranks.position).lowerBound ?? 0
+    return base + offset + (tensor.offset + shift) * tensor.type.byteCount
   }
 
   func pointer<Element>(

@@ -3,12 +3,21 @@ import ApusProgram
 import CApusKernels
 
 extension Binder {
-  func bindSumOfSquares(_ call: Instruction) -> Kernel {
+  func bindSumOfSquares(_ op: SumOfSquares, _ call: Instruction) -> Kernel {
     let out = doubles(call.outputs[0].tensor)
-    let terms = call.inputs.map { elements($0).bindSquares(self, $0) }
+    var terms: [(sum: () -> Double, copies: Double)] = []
+    for (input, stretches) in zip(call.inputs, op.stretches) {
+      for counted in stretches {
+        let own = counted.stretch.range(at: ranks.position)
+        if own.isEmpty { continue }
+        let part = input.columns(from: own.lowerBound, own.count)
+        terms.append((elements(part).bindSquares(self, part), Double(counted.copies)))
+      }
+    }
+    let bound = terms
     return { _ in
       var sum = 0.0
-      for term in terms { sum += term() }
+      for term in bound { sum += term.sum() / term.copies }
       out.pointee = sum
     }
   }
@@ -31,13 +40,15 @@ extension Binder {
     let (p, m, v) = (floats(call.outputs[0]), floats(call.outputs[1]), floats(call.outputs[2]))
     let gradient = call.inputs[0]
     let (coefficient, control) = (floats(call.inputs[1]), floats(call.inputs[2]))
+    let ranges = adamW.ranges.map { (own: $0.stretch.range(at: ranks.position), decays: $0.decays) }
+      .filter { !$0.own.isEmpty }
     guard call.outputs.count > 3 else {
       let gradient = floats(gradient)
       return { _ in
-        for range in adamW.ranges {
-          let (offset, decay) = (range.offset, range.decays ? Float(adamW.weightDecay) : 0)
+        for range in ranges {
+          let (offset, decay) = (range.own.lowerBound, range.decays ? Float(adamW.weightDecay) : 0)
           apus_adamw_f32(
-            p + offset, m + offset, v + offset, gradient + offset, Int64(range.count),
+            p + offset, m + offset, v + offset, gradient + offset, Int64(range.own.count),
             control[Control.learningRate.rawValue], Float(adamW.beta1), Float(adamW.beta2),
             Float(adamW.epsilon), decay, control[Control.correction1.rawValue],
             control[Control.correction2.rawValue], coefficient.pointee)
@@ -49,10 +60,10 @@ extension Binder {
     let w = pointer(weights, weights.type, as: UInt16.self)
     let (bytes, size, type) = (address(gradient), gradient.type.byteCount, gradient.type.kernelType)
     return { _ in
-      for range in adamW.ranges {
-        let (offset, decay) = (range.offset, range.decays ? Float(adamW.weightDecay) : 0)
+      for range in ranges {
+        let (offset, decay) = (range.own.lowerBound, range.decays ? Float(adamW.weightDecay) : 0)
         update(
-          w + offset, p + offset, m + offset, v + offset, bytes + offset * size, type, Int64(range.count),
+          w + offset, p + offset, m + offset, v + offset, bytes + offset * size, type, Int64(range.own.count),
           control[Control.learningRate.rawValue], Float(adamW.beta1), Float(adamW.beta2),
           Float(adamW.epsilon), decay, control[Control.correction1.rawValue],
           control[Control.correction2.rawValue], coefficient.pointee)

@@ -31,7 +31,10 @@ package struct CPUCatalogue {
     case .embedding, .positions, .layerNorm, .rmsNorm, .gelu, .swiglu, .rotary, .add, .embeddingGradient,
       .positionsGradient, .layerNormGradient, .layerNormWeightGradient, .rmsNormGradient,
       .rmsNormWeightGradient, .columnSum, .geluGradient, .swigluGradient, .copy, .addLayerNorm, .addRMSNorm,
-      .biasGELU, .biasGELUGradient, .sumOfSquares, .clip, .adamW:
+      .biasGELU, .biasGELUGradient, .dropout, .dropoutGradient, .dropoutAdd, .sumOfSquares, .clip, .adamW,
+      .bias, .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient, .move, .startMove,
+      .waitMove,
+      .materialise:
       return 0
     }
   }

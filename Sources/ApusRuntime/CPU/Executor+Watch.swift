@@ -1,3 +1,4 @@
+import ApusCommunication
 import ApusCore
 import ApusProgram
 import CApusKernels
@@ -15,10 +16,12 @@ extension Executor {
   }
 
   /// As `run`, telling when each instruction ran.
-  package func run(_ kind: Segment.Kind, microbatch: Int, observe: (Span) -> Void) {
-    for (index, kernel) in kernels(kind).enumerated() {
+  package func run(
+    _ kind: Segment.Kind, microbatch: Int, isLast: Bool = true, observe: (Span) -> Void
+  ) throws(CommunicationError) {
+    for (index, (kernel, condition)) in kernels(kind).enumerated() where isLast || condition == .always {
       let start = DispatchTime.now().uptimeNanoseconds
-      kernel(microbatch)
+      try kernel(microbatch)
       observe(Span(instruction: index, start: start, end: DispatchTime.now().uptimeNanoseconds))
     }
   }
@@ -37,7 +40,7 @@ extension Executor {
   /// - Throws: where the processor or system does not tell.
   package func runWatched(
     _ kind: Segment.Kind, microbatch: Int, observe: (Int, UnsafeBufferPointer<UInt8>) -> Void
-  ) throws(RuntimeFailure) {
+  ) throws {
     let chunk = watchedChunkByteCount
     let bytes = (plan.totalBytes + chunk - 1) / chunk * chunk
     func check(_ status: Int32) throws(RuntimeFailure) {
@@ -49,9 +52,9 @@ extension Executor {
     apus_parallel_for(arrivals.threads, apus_watch_join, &arrivals)
     try check(apus_watch_begin(arena.arena.base, min(bytes, plan.totalBytes + Arena.guardByteCount), chunk))
     defer { _ = apus_watch_end() }
-    for (index, kernel) in kernels.enumerated() {
+    for (index, (kernel, _)) in kernels.enumerated() {
       try check(apus_watch_arm())
-      kernel(microbatch)
+      try kernel(microbatch)
       try check(apus_watch_disarm())
       observe(index, UnsafeBufferPointer(start: apus_watch_notes(), count: bytes / chunk))
     }

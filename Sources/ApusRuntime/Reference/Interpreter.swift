@@ -1,3 +1,4 @@
+import ApusCommunication
 import ApusCore
 import ApusProgram
 import ApusReference
@@ -9,14 +10,16 @@ import Foundation
 /// Every instruction computes in `Scalar`; what it writes to a 16-bit tensor is rounded once, to nearest even.
 package final class Interpreter<Scalar: BinaryFloatingPoint> {
   package let program: StepProgram
+  private let ranks: RankGroups
   private var values: [UnsafeMutablePointer<Scalar>?]
   private var integers: [Int: UnsafeMutablePointer<Int32>] = [:]
 
   typealias R = Reference<Scalar>
 
   /// Storages start as NaN, so that reading what nobody wrote shows.
-  package init(_ program: StepProgram) {
+  package init(_ program: StepProgram, ranks: RankGroups = .single) {
     self.program = program
+    self.ranks = ranks
     values = Array(repeating: nil, count: program.storages.count)
     for (index, storage) in program.storages.enumerated() {
       if storage.type == .int32 {
@@ -48,7 +51,7 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
 
   /// The numbers of a tensor.
   package func scalars(_ tensor: Tensor) -> UnsafeMutablePointer<Scalar> {
-    values[tensor.storage]! + tensor.offset
+    values[tensor.storage]! + tensor.offset + (tensor.shift?.range(at: ranks.position).lowerBound ?? 0)
   }
 
   /// The integers of a tensor.
@@ -56,21 +59,41 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     integers[tensor.storage]! + tensor.offset
   }
 
-  package func run(_ kind: Segment.Kind, microbatch: Int = 0) {
-    for instruction in program.segment(kind)?.instructions ?? [] {
-      run(instruction, microbatch)
+  /// Runs a segment; `isLast` says that the micro-batch is the step's last one.
+  package func run(
+    _ kind: Segment.Kind, microbatch: Int = 0, isLast: Bool = true
+  ) throws(CommunicationError) {
+    for instruction in program.segment(kind)?.instructions ?? []
+    where isLast || instruction.condition == .always {
+      if let move = instruction.op.move {
+        try run(move, instruction)
+      } else {
+        run(instruction, microbatch)
+      }
       for output in instruction.outputs {
         output.tensor.type.round(scalars(output.tensor), output.tensor.count)
       }
     }
   }
 
+  /// A move from start to end: what is recorded as under way is over at once.
+  private func run(_ move: Move, _ call: Instruction) throws(CommunicationError) {
+    let (x, y) = (call.inputs[0], call.outputs[0].tensor)
+    let type: ElementType = Scalar.self == Double.self ? .float64 : .float32
+    let collective = move.collective(
+      from: UnsafeMutableRawPointer(scalars(x)), to: UnsafeMutableRawPointer(scalars(y)), x, y, type: type,
+      at: ranks.position, label: call.label)
+    guard let collective, let group = ranks.group(along: move.axis) else { return }
+    try group.run(collective)
+  }
+
   /// Sets the weights that forward reads to the rounded master weights.
   package func roundMasterWeights() {
     for unit in program.units {
       guard let master = unit.master else { continue }
-      scalars(unit.weights).update(from: scalars(master), count: master.count)
-      unit.weights.type.round(scalars(unit.weights), unit.weights.count)
+      let weights = unit.part(of: unit.weights)
+      scalars(weights).update(from: scalars(master), count: master.count)
+      weights.type.round(scalars(weights), weights.count)
     }
   }
 
@@ -81,6 +104,44 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     let first = call.inputs[0]
     let (T, D) = (first.rows, first.columns)
     switch call.op {
+    case .embedding(let op) where op.vocabulary != nil:
+      let own = op.vocabulary!.range(at: ranks.position)
+      R.embeddingPartForward(
+        o(0), i(1), ints(first), first.count, call.inputs[1].columns, own.lowerBound, own.count)
+    case .embeddingGradient(let op) where op.vocabulary != nil:
+      let (gradient, own) = (call.inputs[1], op.vocabulary!.range(at: ranks.position))
+      R.embeddingPartBackward(
+        o(0), i(1), ints(first), gradient.rows, gradient.columns, call.outputs[0].tensor.rows,
+        own.lowerBound, own.count, adds(0))
+    case .positions(let op) where op.rows != nil:
+      for stretch in op.rows!.stretches(at: ranks.position, sequenceLength: op.sequenceLength) {
+        let at = stretch.row * D
+        R.positionForward(o(0) + at, i(0) + at, i(1), stretch.count, D, stretch.count, stretch.position)
+      }
+    case .positionsGradient(let op) where op.rows != nil:
+      if !adds(0) { o(0).update(repeating: 0, count: call.outputs[0].tensor.count) }
+      for stretch in op.rows!.stretches(at: ranks.position, sequenceLength: op.sequenceLength) {
+        R.positionBackward(
+          o(0) + stretch.position * D, i(0) + stretch.row * D, stretch.count, D, stretch.count,
+          stretch.count, true)
+      }
+    case .bias: R.positionForward(o(0), i(0), i(1), T, D, 1, 0)
+    case .crossEntropyStatistics(let op):
+      let own = op.vocabulary.range(at: ranks.position)
+      R.crossEntropyStatistics(o(0), i(0), ints(call.inputs[1]), T, D, own.lowerBound, own.count)
+    case .crossEntropyLosses(let op):
+      R.crossEntropyMerge(o(0), i(0), ints(call.inputs[1]), call.inputs[1].count, op.ranks)
+    case .crossEntropyGradient(let op):
+      let (logits, own) = (call.outputs[0].tensor, op.vocabulary.range(at: ranks.position))
+      let weight = i(2)[Control.tokenWeight.rawValue]
+      R.crossEntropyPartBackward(
+        o(1), o(0), i(0), ints(call.inputs[1]), logits.rows, logits.columns, own.lowerBound, own.count,
+        op.ranks, op.isScaled ? weight * i(2)[Control.lossScale.rawValue] : weight)
+      if call.outputs.count > 3 { o(3).update(from: o(0), count: logits.count) }
+      let sum = (0..<logits.rows).reduce(Scalar(0)) { $0 + o(1)[$1] } * weight
+      o(2).pointee = adds(2) ? o(2).pointee + sum : sum
+    case .move, .startMove, .waitMove: break
+    case .materialise: require(false, "\(call.label): a unit is materialised by a pass")
     case .embedding:
       R.embeddingForward(o(0), i(1), ints(first), first.count, call.inputs[1].columns)
     case .embeddingGradient:
@@ -161,8 +222,23 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
       withBias(i(1), i(2), first) { R.geluBackward(o(0), i(0), $0, first.count, false) }
       first.type.round(o(0), first.count)
       R.columnSum(o(1), o(0), T, D, D, adds(1))
-    case .sumOfSquares:
-      o(0).pointee = call.inputs.reduce(Scalar(0)) { $0 + Scalar(R.sumOfSquares(scalars($1), $1.count)) }
+    case .dropout(let op): drop(op, o(0), i(0), call.inputs[1], first, microbatch, adds: false)
+    case .dropoutGradient(let op):
+      drop(op.forward, o(0), i(0), call.inputs[1], first, microbatch, adds: adds(0))
+    case .dropoutAdd(let op):
+      let dropped = UnsafeMutablePointer<Scalar>.allocate(capacity: first.count)
+      defer { dropped.deallocate() }
+      drop(op.dropout, dropped, i(1), call.inputs[2], first, microbatch, adds: false)
+      first.type.round(dropped, first.count)
+      R.add(o(0), i(0), dropped, first.count)
+    case .sumOfSquares(let op):
+      o(0).pointee = zip(call.inputs, op.stretches).reduce(Scalar(0)) { sum, unit in
+        unit.1.reduce(sum) {
+          let range = $1.stretch.range(at: ranks.position)
+          let squares = R.sumOfSquares(scalars(unit.0) + range.lowerBound, range.count)
+          return $0 + Scalar(squares) / Scalar($1.copies)
+        }
+      }
     case .clip(let op):
       let scale = op.isScaled ? i(1)[Control.lossScale.rawValue] : 1
       let norm = i(0).pointee.squareRoot() / scale
@@ -171,16 +247,33 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     case .adamW(let op):
       let control = i(2)
       for range in op.ranges {
+        let own = range.stretch.range(at: ranks.position)
         R.adamw(
-          o(0) + range.offset, o(1) + range.offset, o(2) + range.offset, i(0) + range.offset, range.count,
+          o(0) + own.lowerBound, o(1) + own.lowerBound, o(2) + own.lowerBound, i(0) + own.lowerBound,
+          own.count,
           control[Control.learningRate.rawValue], Scalar(op.beta1), Scalar(op.beta2), Scalar(op.epsilon),
           range.decays ? Scalar(op.weightDecay) : 0, control[Control.correction1.rawValue],
           control[Control.correction2.rawValue], i(1).pointee)
         if call.outputs.count > 3 {
-          (o(3) + range.offset).update(from: o(0) + range.offset, count: range.count)
+          (o(3) + own.lowerBound).update(from: o(0) + own.lowerBound, count: own.count)
         }
       }
     }
+  }
+
+  /// out (+)= x / (1 - p) where the element is kept.
+  private func drop(
+    _ op: Dropout, _ out: UnsafeMutablePointer<Scalar>, _ x: UnsafeMutablePointer<Scalar>, _ key: Tensor,
+    _ tensor: Tensor, _ microbatch: Int, adds: Bool
+  ) {
+    func word(_ field: DropoutKey) -> UInt32 { UInt32(bitPattern: ints(key)[field.rawValue]) }
+    let draw = DropoutDraw(
+      seed: UInt64(word(.seedHigh)) << 32 | UInt64(word(.seedLow)), step: word(.step),
+      site: UInt32(op.site),
+      firstRow: Int(word(.firstRow)) + op.firstRow(tensor, microbatch: microbatch, at: ranks.position),
+      firstColumn: 0,
+      width: tensor.columns, probability: Float(op.probability))
+    R.dropout(out, x, tensor.rows, tensor.columns, draw, adds)
   }
 
   /// out = a + b, rounded to the type of the tensors.

@@ -24,6 +24,9 @@ package struct TrainingBenchmark {
     package var parameters: Int
     package var threads: Int
     package var loss: Double
+    /// Bytes that a step's instructions read and write, and what they would without fusion.
+    package var bytesMoved: Int
+    package var bytesMovedUnfused: Int
   }
 
   /// Time and work of one kind of instruction in the timed steps.
@@ -64,13 +67,9 @@ package struct TrainingBenchmark {
       optimizer: settings.optimizer)
     executor.poison()
     executor.initializeParameters(seed: 1)
-    var scale = precision.scalesLoss ? LossScale() : nil
-    for step in 1...2 {
-      let outcome = try loop.run(step: step, learningRate: 1e-4, scale: scale, source)
-      scale?.record(outcome)
-    }
+    scale = .withoutSkips(precision)
+    for step in 1...2 { _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) }
     highWater = executor.arenaHighWater
-    self.scale = scale
   }
 
   /// Times `steps` further steps.
@@ -91,7 +90,15 @@ package struct TrainingBenchmark {
       modelFlopsPerSecond: flops, measuredPeakFlopsPerSecond: peak, shareOfPeak: flops / peak,
       plannedBytes: executor.plan.totalBytes, arenaHighWaterBytes: highWater,
       peakResidentBytes: ProcessMemory.peakResidentBytes, parameters: executor.program.parameterCount,
-      threads: threads, loss: outcomes[outcomes.count - 1].loss)
+      threads: threads, loss: outcomes[outcomes.count - 1].loss, bytesMoved: bytesOfStep(\.cost),
+      bytesMovedUnfused: bytesOfStep(\.unfusedCost))
+  }
+
+  private func bytesOfStep(_ cost: (Segment) -> Cost) -> Int {
+    Schedule.accumulation(microbatches: loop.batches.microbatches(ofStep: 1)).reduce(0) { sum, action in
+      guard case .run(let kind, _) = action, let segment = executor.program.segment(kind) else { return sum }
+      return sum + cost(segment).bytes
+    }
   }
 
   /// Runs one more step instruction by instruction and adds up the time of each kind, longest first.
@@ -99,7 +106,7 @@ package struct TrainingBenchmark {
     var times: [String: (segment: String, name: String, seconds: Double, cost: Cost)] = [:]
     for segment in executor.program.segments {
       var seconds = Array(repeating: 0.0, count: segment.instructions.count)
-      executor.run(segment.kind, microbatch: 0, addingTo: &seconds)
+      executor.runAlone(segment.kind, addingTo: &seconds)
       for (instruction, time) in zip(segment.instructions, seconds) {
         let key = "\(segment.kind) \(instruction.op.name)"
         var entry = times[key] ?? (segment.kind.rawValue, instruction.op.name, 0, .zero)

@@ -41,7 +41,7 @@ package struct Validation {
         }
         count += window.range.count
       }
-      executor.run(.evaluation)
+      try executor.run(.evaluation)
       sum += executor.floats(tokenLosses).reduce(0) { $0 + Double($1) }
     }
     let loss = sum / Double(max(1, count))

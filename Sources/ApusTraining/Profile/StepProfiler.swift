@@ -59,13 +59,13 @@ package struct StepProfiler {
       : try MachineMeasurement.measure(
         threads: job.threads, sizes: sizes, repeats: 3, measuresMemory: false, type: compute
       ).peakFLOPsPerSecond
-    scale = job.settings.precision.scalesLoss ? LossScale() : nil
     executor = try Executor(.training(job.model, job.settings), threads: job.threads)
     loop = StepLoop(
       executor, microbatches: job.accumulation, samplesPerMicrobatch: job.settings.microBatchSize,
       optimizer: job.settings.optimizer)
     source = MadeUpTokens(
       vocabularySize: job.model.vocabularySize, sequenceLength: job.settings.sequenceLength)
+    scale = .withoutSkips(job.settings.precision)
   }
 
   /// Profiles two watched and `steps` timed steps.
@@ -129,14 +129,16 @@ package struct StepProfiler {
       executor.program, executor.plan, chunkByteCount: executor.watchedChunkByteCount)
     for step in 1...Self.watchedSteps {
       if step == Self.watchedSteps { history?.beginPeriod() }
-      _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) { kind, microbatch in
-        guard history != nil else { return executor.run(kind, microbatch: microbatch) }
+      _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) { kind, microbatch, isLast in
+        guard history != nil else {
+          return try executor.run(kind, microbatch: microbatch, isLast: isLast)
+        }
         do {
           try executor.runWatched(kind, microbatch: microbatch) { _, notes in history?.add(notes) }
         } catch {
           note("memory: not measured page by page, \(error)")
           history = nil
-          executor.run(kind, microbatch: microbatch)
+          try executor.run(kind, microbatch: microbatch, isLast: isLast)
         }
       }
       note("step \(step): watched page by page")
@@ -171,8 +173,9 @@ package struct StepProfiler {
 
   private func time(_ step: Int) throws -> TimedStep {
     var spans: [(Segment.Kind, Int, Executor.Span)] = []
-    let outcome = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) { kind, microbatch in
-      executor.run(kind, microbatch: microbatch) { spans.append((kind, microbatch, $0)) }
+    let outcome = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) {
+      kind, microbatch, isLast in
+      try executor.run(kind, microbatch: microbatch, isLast: isLast) { spans.append((kind, microbatch, $0)) }
     }
     return TimedStep(step: step, outcome: outcome, spans: spans)
   }

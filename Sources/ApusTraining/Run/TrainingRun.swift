@@ -94,7 +94,8 @@ package struct TrainingRun: ~Copyable {
     let watch = Stopwatch()
     let loop = StepLoop(
       setup.executor, batches: BatchSchedule(training), samplesPerMicrobatch: training.microBatchSize,
-      optimizer: setup.settings.optimizer, measuresNoise: true)
+      optimizer: setup.settings.optimizer, dropoutSeed: UInt64(bitPattern: Int64(training.seed)),
+      measuresNoise: true)
     let rate = LearningRate(training)
     var (loss, speed, step) = (Double.nan, Throughput(), setup.firstStep)
     var validation: Validation.Result?

@@ -41,14 +41,18 @@ package struct StepLoop {
   package let batches: BatchSchedule
   package let samplesPerMicrobatch: Int
   private let beta1, beta2: Double
+  private let dropoutSeed: UInt64
   private let measuresNoise: Bool
 
-  /// - Parameter measuresNoise: whether steps of several micro-batches also measure the norm of the first one's
-  ///   gradient: one more sweep over the gradients.
+  /// - Parameters:
+  ///   - dropoutSeed: with step and position it says what dropout drops.
+  ///   - measuresNoise: whether steps of several micro-batches also measure the norm of the first one's
+  ///     gradient: one more sweep over the gradients.
   package init(
     _ executor: Executor, batches: BatchSchedule, samplesPerMicrobatch: Int, optimizer: OptimizerSettings,
-    measuresNoise: Bool = false
+    dropoutSeed: UInt64 = 0, measuresNoise: Bool = false
   ) {
+    self.dropoutSeed = dropoutSeed
     self.executor = executor
     self.batches = batches
     self.samplesPerMicrobatch = samplesPerMicrobatch
@@ -75,13 +79,15 @@ package struct StepLoop {
   package func run(
     step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource
   ) throws -> StepOutcome {
-    try run(step: step, learningRate: learningRate, scale: scale, source) { executor.run($0, microbatch: $1) }
+    try run(step: step, learningRate: learningRate, scale: scale, source) { kind, microbatch, isLast in
+      try executor.run(kind, microbatch: microbatch, isLast: isLast)
+    }
   }
 
   /// As above; `execute` runs each segment, so that a profile can look at its instructions.
   package func run(
     step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource,
-    execute: (Segment.Kind, _ microbatch: Int) throws -> Void
+    execute: (Segment.Kind, _ microbatch: Int, _ isLast: Bool) throws -> Void
   ) throws -> StepOutcome {
     let program = executor.program
     guard let targets = program.targets, let loss = program.loss, let norm = program.gradientNorm else {
@@ -118,13 +124,15 @@ package struct StepLoop {
     executor.set(.correction1, 1 - pow(beta1, updates))
     executor.set(.correction2, 1 - pow(beta2, updates))
     executor.set(.lossScale, scale?.value ?? 1)
+    setDropoutKey(step: step)
     for action in Schedule.accumulation(microbatches: microbatches) {
       switch action {
       case .run(let kind, let microbatch):
         if kind == .forward, microbatches > 1 {
           outcome.dataSeconds += try Stopwatch.measure { _ = try load(microbatch) }
         }
-        let seconds = try Stopwatch.measure { try execute(kind, microbatch) }
+        let isLast = microbatch == microbatches - 1 || (kind != .forward && kind != .backward)
+        let seconds = try Stopwatch.measure { try execute(kind, microbatch, isLast) }
         switch kind {
         case .forward: outcome.forwardSeconds += seconds
         case .backward: outcome.backwardSeconds += seconds
@@ -133,7 +141,7 @@ package struct StepLoop {
         if measuresNoise, kind == .backward, microbatch == 0, microbatches > 1 {
           // The gradient of the first micro-batch stands alone in the buffers: the norm's segment measures it,
           // and again at the end.
-          outcome.optimizerSeconds += try Stopwatch.measure { try execute(.synchronise, 0) }
+          outcome.optimizerSeconds += try Stopwatch.measure { try execute(.synchronise, 0, false) }
           first.squaredNorm = pow(Double(executor.floats(norm)[0]), 2)
         }
       case .gate:
@@ -155,6 +163,16 @@ package struct StepLoop {
     return outcome
   }
 
+  /// Says what the step drops: the first row of this executor's batch is row 0.
+  private func setDropoutKey(step: Int) {
+    guard let key = executor.program.dropoutKey else { return }
+    let words = executor.ints(key)
+    words[DropoutKey.seedLow.rawValue] = Int32(truncatingIfNeeded: dropoutSeed)
+    words[DropoutKey.seedHigh.rawValue] = Int32(truncatingIfNeeded: dropoutSeed >> 32)
+    words[DropoutKey.step.rawValue] = Int32(truncatingIfNeeded: step)
+    words[DropoutKey.firstRow.rawValue] = 0
+  }
+
   /// The gradient's noise from the norms of the first micro-batch's part and of the whole.
   private func noise(_ first: (tokens: Int, squaredNorm: Double), _ outcome: StepOutcome) -> GradientNoise? {
     guard first.squaredNorm > 0, first.squaredNorm.isFinite, first.tokens > 0, first.tokens < outcome.tokens
@@ -172,9 +190,16 @@ package struct StepLoop {
     var names: [String] = []
     for unit in executor.program.units {
       for parameter in unit.parameters where names.count < 3 {
-        if executor.values(unit.gradient(of: parameter.tensor)).contains(where: { !$0.isFinite }) {
-          names.append(parameter.name)
+        guard let gradients = unit.gradients else { continue }
+        let held = executor.values(unit.part(of: gradients))
+        let isFinite = parameter.parts.allSatisfy { part in
+          executor.boxes(of: part, parameter, unit, in: unit.part(of: gradients)).allSatisfy { box in
+            box.runs(globalColumns: part.columns).allSatisfy { run in
+              held[run.offset..<run.offset + run.count].allSatisfy(\.isFinite)
+            }
+          }
         }
+        if !isFinite { names.append(parameter.name) }
       }
     }
     return names

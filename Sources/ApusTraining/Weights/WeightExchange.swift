@@ -41,15 +41,19 @@ package struct WeightExchange {
     }
   }
 
-  /// Every part of a buffer: name, published shape, and its numbers in the arena.
+  /// Every part of a buffer: name, published shape, and its numbers in the arena, where this rank holds all of it
+  /// in one piece.
   package func parts(
     _ buffer: Buffer
   ) -> [(name: String, shape: [Int], values: UnsafeMutableBufferPointer<Float>)] {
     executor.program.units.flatMap { unit in
       unit.parameters.flatMap { parameter in
         parameter.parts.map { part in
-          let view = unit.view(of: parameter.tensor(of: part), in: tensor(of: unit, buffer))
-          return (buffer.rawValue + part.name, part.shape, executor.floats(view))
+          let runs = executor.runs(of: part, parameter, unit, in: tensor(of: unit, buffer))
+          require(
+            runs.count == 1 && runs[0].values.count == part.count,
+            "\(part.name) does not lie in one piece on this rank")
+          return (buffer.rawValue + part.name, part.shape, runs[0].values)
         }
       }
     }

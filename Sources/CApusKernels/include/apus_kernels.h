@@ -11,6 +11,7 @@
 #define APUS_KERNELS_H
 #include <stdint.h>
 
+#include "apus_vocabulary.h"
 #include "apus_element.h"
 
 // --- pool.c: the one thread pool, shared with oneDNN (libgomp) ---------------------------------------

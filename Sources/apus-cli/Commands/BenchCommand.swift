@@ -197,6 +197,8 @@ enum BenchCommand {
       table.add(["model FLOP/s", "\(giga(r.modelFlopsPerSecond)) GFLOP/s"])
       table.add(["measured peak", "\(giga(r.measuredPeakFlopsPerSecond)) GFLOP/s"])
       table.add(["share of peak", "\((r.shareOfPeak * 100).formatted(decimals: 1)) %"])
+      table.add(["bytes moved, fused", "\(ByteCount(r.bytesMoved))"])
+      table.add(["bytes moved, unfused", "\(ByteCount(r.bytesMovedUnfused))"])
       table.add(["planned memory", "\(ByteCount(r.plannedBytes))"])
       table.add(["arena high water", "\(ByteCount(r.arenaHighWaterBytes))"])
       table.add(["peak resident", "\(ByteCount(r.peakResidentBytes))"])
