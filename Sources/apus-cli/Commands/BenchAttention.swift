@@ -10,7 +10,7 @@ enum BenchAttention: Command {
   static let arguments = ArgumentsSpecification(options: [
     .value("micro-batch", "N", .integer(1...4096), default: "1", help: "Sequences."),
     .value("sequence-length", "N", .integer(1...65_536), default: "1024", help: "Tokens in a sequence."),
-    .value("precision", "P", .choice(["fp32", "bf16"]), default: "fp32", help: "Number format: fp32 or bf16."),
+    .value("precision", "P", .choice(["fp32", "bf16"]), default: "fp32", help: "Number format."),
     .value("threads", "N", .integer(1...4096), help: "Threads to use (default: one a core)."),
     .flag("json", help: "Print JSON."),
   ])
