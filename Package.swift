@@ -75,7 +75,9 @@ let package = Package(
       name: "ApusCommunicationTests", dependencies: ["ApusCommunication", "CollectiveCases", "RankTrial"]),
     .testTarget(name: "ApusProgramTests", dependencies: ["ApusProgram", "ApusModels"]),
     .testTarget(name: "ApusKernelTests", dependencies: ["ApusReference", "CApusKernels", "CApusMatrix"]),
-    .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusProgram", "ApusModels", "ApusRuntime", "ApusCommunication"]),
+    .testTarget(
+      name: "ApusRuntimeTests",
+      dependencies: ["ApusProgram", "ApusModels", "ApusRuntime", "ApusCommunication"]),
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration", "ApusModels"]),
     .testTarget(name: "ApusCommandLineTests", dependencies: ["apus-cli", "ApusCheckpoint", "ApusModels"]),
     .testTarget(name: "ApusDataTests", dependencies: ["ApusData"], exclude: ["Fixtures"]),

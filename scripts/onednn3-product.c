@@ -55,8 +55,8 @@ static int wrong_elements(int form, apus_element operands, apus_element result, 
   fill(&c, result, 11);
   fill(&bias, operands, 3);
   void *scratch = malloc((size_t)apus_product_scratch_bytes(product) + 1);
-  const int status =
-      apus_product_run(product, address(&a), address(&b), address(&c), has_bias ? address(&bias) : NULL, scratch);
+  const int status = apus_product_run(
+      product, address(&a), address(&b), address(&c), has_bias ? address(&bias) : NULL, scratch);
   free(scratch);
   *implementation = apus_product_implementation(product);
   apus_product_destroy(product);
@@ -80,7 +80,10 @@ static int wrong_elements(int form, apus_element operands, apus_element result, 
 int main(void) {
   printf("oneDNN %s, %s\n", apus_matrix_library_version(), apus_matrix_library_isa());
   const struct { const char *name; apus_element operands, result; } kinds[] = {
-    {"float32", APUS_F32, APUS_F32}, {"bf16 to float32", APUS_BF16, APUS_F32}, {"bf16", APUS_BF16, APUS_BF16}};
+    {"float32", APUS_F32, APUS_F32},
+    {"bf16 to float32", APUS_BF16, APUS_F32},
+    {"bf16", APUS_BF16, APUS_BF16},
+  };
   int failures = 0;
   for (int kind = 0; kind < 3; kind++) {
     const char *implementation = "";

@@ -59,6 +59,11 @@ public struct Configuration: Hashable, Sendable, Codable {
           message: "\(training.sequenceLength) exceeds the model's maximum \(shape.maximumSequenceLength)",
           remedy: "use at most \(shape.maximumSequenceLength)"))
     }
+    if training.dropout > 0, shape.family == .llama {
+      let problem = TrainingSection.dropoutProblem
+      problems.append(
+        Problem(key: "training.dropout", message: problem.message, remedy: problem.remedy))
+    }
     if case .layers(let rules) = training.recomputation {
       for highest in rules.compactMap(\.layers.highest) where highest >= shape.layerCount {
         problems.append(

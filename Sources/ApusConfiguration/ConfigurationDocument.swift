@@ -28,6 +28,7 @@ struct ConfigurationDocument {
         maximumSequenceLength: readers[0].isGood("maximum_sequence_length", "preset", "from")
           ? model.shape?.maximumSequenceLength : nil,
         layerCount: modelIsGood ? model.shape?.layerCount : nil,
+        hasDropout: modelIsGood ? model.shape.map { $0.family == .gpt2 } : nil,
         replicas: dataDegreeIsKnown ? layout.data : nil,
         hasValidation: data.hasValidation || !readers[1].isGood("validation", "validation_fraction")))
     layout.check(

@@ -7,6 +7,8 @@ extension TrainingSection {
     var maximumSequenceLength: Int?
     /// Layers of the model; nil when unknown before a folder is read.
     var layerCount: Int?
+    /// Whether the model has places that drop; nil when unknown before a folder is read.
+    var hasDropout: Bool?
     /// The data-parallel degree.
     var replicas: Int?
     /// Whether there is validation data.
@@ -21,17 +23,19 @@ extension TrainingSection {
     let tokens = reader.integer("tokens", 1...Int.max)
     let sequenceLength = Self.readSequenceLength(in: &reader, surroundings)
     let batch = Self.readBatch(in: &reader, sequenceLength, surroundings)
+    let ramp = BatchStage.read(in: &reader, batch, sequenceLength)
     let schedule = reader.choice("schedule", Schedule.self) ?? .cosine
     let rate = reader.number("learning_rate", .positive)
     let minimum = reader.number("minimum_learning_rate", .notNegative)
     let warmup = reader.integer("warmup_steps", 0...Self.mostSteps)
-    let resolvedSteps = Self.resolveSteps(steps, tokens, batch, sequenceLength, in: &reader)
+    let resolvedSteps = Self.resolveSteps(steps, tokens, batch, ramp, sequenceLength, in: &reader)
     self.init(
       steps: resolvedSteps ?? 1,
       sequenceLength: sequenceLength ?? 1,
       microBatchSize: batch?.microBatchSize ?? 1,
       gradientAccumulation: batch?.gradientAccumulation ?? 1,
       globalBatchSize: batch?.globalBatchSize,
+      batchRamp: ramp,
       learningRate: rate ?? 3e-4,
       minimumLearningRate: minimum,
       warmupSteps: warmup,
@@ -42,6 +46,7 @@ extension TrainingSection {
       weightDecay: reader.number("weight_decay", .notNegative) ?? 0.1,
       decay: reader.choice("decay", Decay.self) ?? .matrices,
       gradientClip: reader.number("gradient_clip", .notNegative) ?? 1,
+      dropout: reader.number("dropout", .fraction) ?? 0,
       seed: reader.integer("seed", 0...Int.max) ?? 1234,
       precision: reader.choice("precision", Precision.self) ?? .fp32,
       gradientPrecision: reader.choice("gradient_precision", GradientPrecision.self) ?? .fp32,
@@ -50,6 +55,10 @@ extension TrainingSection {
       validationTokens: reader.integer("validation_tokens", 0...Int.max) ?? max(131_072, sequenceLength ?? 1),
       threads: reader.integer("threads", 0...1024) ?? 0)
     checkPrecision(in: &reader)
+    if reader.isGood("dropout"), dropout > 0, surroundings.hasDropout == false {
+      let problem = Self.dropoutProblem
+      reader.report("dropout", problem.message, problem.remedy)
+    }
     checkRates(in: &reader)
     if resolvedSteps != nil { checkWarmup(in: &reader) }
     checkValidation(surroundings, in: &reader)
@@ -94,7 +103,8 @@ extension TrainingSection {
 
   /// Steps as written, or as many as the tokens need: ceil(tokens / tokens of a step).
   private static func resolveSteps(
-    _ steps: Int?, _ tokens: Int?, _ batch: BatchPlan?, _ sequenceLength: Int?, in reader: inout SectionReader
+    _ steps: Int?, _ tokens: Int?, _ batch: BatchPlan?, _ ramp: [BatchStage], _ sequenceLength: Int?,
+    in reader: inout SectionReader
   ) -> Int? {
     if reader.has("steps"), reader.has("tokens") {
       reader.report(
@@ -107,7 +117,20 @@ extension TrainingSection {
     }
     guard let batch, let sequenceLength else { return steps }
     let tokensPerStep = batch.globalBatchSize * sequenceLength
-    let count = steps ?? tokens.map { ($0 - 1) / tokensPerStep + 1 }
+    // The ramp's steps have fewer tokens.
+    var (rampSteps, rampTokens) = (0, 0)
+    for stage in ramp {
+      rampTokens += (stage.untilStep - rampSteps) * stage.globalBatchSize * sequenceLength
+      rampSteps = stage.untilStep
+    }
+    let count =
+      steps ?? tokens.map { rampSteps + max(0, $0 - rampTokens + tokensPerStep - 1) / tokensPerStep }
+    if let count, count <= rampSteps, !ramp.isEmpty {
+      reader.report(
+        BatchStage.key, "the last stage ends at step \(rampSteps), but the training has \(count) steps",
+        "end the ramp before the last step")
+      return nil
+    }
     guard let count else { return nil }
     if count > mostSteps || count.multipliedReportingOverflow(by: tokensPerStep).overflow {
       let key = steps == nil ? "tokens" : "steps"
@@ -117,6 +140,9 @@ extension TrainingSection {
     }
     return count
   }
+
+  /// What is wrong with dropout in a model without it.
+  static let dropoutProblem = (message: "the llama family has no dropout", remedy: "remove it, or use gpt2")
 
   private func checkPrecision(in reader: inout SectionReader) {
     guard reader.isGood("precision", "gradient_precision"), precision != .bf16 else { return }

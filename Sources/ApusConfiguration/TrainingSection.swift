@@ -44,6 +44,8 @@ public struct TrainingSection: Hashable, Sendable, Codable {
   public var gradientAccumulation: Int
   /// Samples of one optimizer step on all replicas.
   public var globalBatchSize: Int
+  /// Smaller batches of the first steps; empty without a ramp.
+  public var batchRamp: [BatchStage]
   /// The highest learning rate, reached at the end of the warm-up.
   public var learningRate: Double
   /// The learning rate of the last step.
@@ -62,7 +64,9 @@ public struct TrainingSection: Hashable, Sendable, Codable {
   public var decay: Decay
   /// The greatest global gradient norm; 0 clips nothing.
   public var gradientClip: Double
-  /// Fixes the initial weights.
+  /// The share of elements that dropout sets to zero while training; 0 drops nothing.
+  public var dropout: Double
+  /// Fixes the initial weights and what dropout drops.
   public var seed: Int
   public var precision: Precision
   /// `bf16` only with `bf16`.
@@ -78,10 +82,11 @@ public struct TrainingSection: Hashable, Sendable, Codable {
 
   public init(
     steps: Int, sequenceLength: Int, microBatchSize: Int = 8, gradientAccumulation: Int = 1,
-    globalBatchSize: Int? = nil, learningRate: Double = 3e-4, minimumLearningRate: Double? = nil,
+    globalBatchSize: Int? = nil, batchRamp: [BatchStage] = [], learningRate: Double = 3e-4,
+    minimumLearningRate: Double? = nil,
     warmupSteps: Int? = nil, schedule: Schedule = .cosine, beta1: Double = 0.9, beta2: Double = 0.95,
     epsilon: Double = 1e-8, weightDecay: Double = 0.1, decay: Decay = .matrices, gradientClip: Double = 1,
-    seed: Int = 1234, precision: Precision = .fp32,
+    dropout: Double = 0, seed: Int = 1234, precision: Precision = .fp32,
     gradientPrecision: GradientPrecision = .fp32, recomputation: RecomputationRequest = .none,
     validateEvery: Int = 100, validationTokens: Int = 131_072,
     threads: Int = 0
@@ -91,6 +96,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     self.microBatchSize = microBatchSize
     self.gradientAccumulation = gradientAccumulation
     self.globalBatchSize = globalBatchSize ?? microBatchSize * gradientAccumulation
+    self.batchRamp = batchRamp
     self.learningRate = learningRate
     self.minimumLearningRate =
       schedule == .constant ? learningRate : minimumLearningRate ?? Self.tenth(of: learningRate)
@@ -102,6 +108,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     self.weightDecay = weightDecay
     self.decay = decay
     self.gradientClip = gradientClip
+    self.dropout = dropout
     self.seed = seed
     self.precision = precision
     self.gradientPrecision = gradientPrecision
@@ -124,7 +131,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
   public var globalBatchTokens: Int { globalBatchSize * sequenceLength }
 
   /// Tokens of the whole training.
-  public var tokens: Int { steps * globalBatchTokens }
+  public var tokens: Int { tokens(throughStep: steps) }
 
   /// A tenth, moved in decimal: of 0.0003 it is 0.00003, where division gives 0.000029999999999999997.
   static func tenth(of rate: Double) -> Double {
@@ -144,6 +151,17 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     entries.add("gradient_accumulation", gradientAccumulation)
     entries.add("global_batch_size", globalBatchSize)
     entries.add("global_batch_tokens", globalBatchTokens)
+    if !batchRamp.isEmpty {
+      entries.add(
+        BatchStage.key,
+        .list(
+          batchRamp.map { stage in
+            var nested = ResolvedEntries()
+            nested.add("until_step", stage.untilStep)
+            nested.add("global_batch_size", stage.globalBatchSize)
+            return .mapping(nested)
+          }))
+    }
     entries.add("learning_rate", learningRate)
     if schedule != .constant { entries.add("minimum_learning_rate", minimumLearningRate) }
     entries.add("warmup_steps", warmupSteps)
@@ -154,6 +172,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     entries.add("weight_decay", weightDecay)
     entries.add("decay", decay.rawValue)
     entries.add("gradient_clip", gradientClip)
+    entries.add("dropout", dropout)
     entries.add("seed", seed)
     entries.add("precision", precision.rawValue)
     if precision == .bf16 { entries.add("gradient_precision", gradientPrecision.rawValue) }

@@ -5,7 +5,8 @@ import ApusProgram
 /// GPT-2: pre-norm blocks with layer norm, GELU, biases, learned positions and a tied head.
 ///
 /// Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3; weights
-/// start at normal(0.02), those that write to the residual stream at 0.02 / sqrt(2 layers).
+/// start at normal(0.02), those that write to the residual stream at 0.02 / sqrt(2 layers). Dropout applies to the
+/// embeddings' sum and to what each branch adds to the residual stream; not to attention's probabilities.
 struct GPT2: LanguageModel {
   private let configuration: ModelConfiguration
   private let boundaries: BlockBoundaries
@@ -101,18 +102,19 @@ struct GPT2: LanguageModel {
   ) -> Tensor {
     step.label = "embeddings"
     let embedded = step.embedding(tokens, tokenTable, vocabularySize: configuration.vocabularySize)
-    var x_TD = step.positions(
-      boundaries.leave(embedded, in: &step), positionTable,
-      sequenceLength: context.sequenceLength(rows: tokens.count), start: context.start)
+    var x_TD = step.dropout(
+      step.positions(
+        boundaries.leave(embedded, in: &step), positionTable,
+        sequenceLength: context.sequenceLength(rows: tokens.count), start: context.start))
     for (layer, block) in blocks.enumerated() {
       step.layerInput(x_TD)
       step.label = "layer \(layer) attention"
       let qkv = dense(norm(x_TD, block.attentionNorm, &step), block.attentionIn, &step)
       let mixed_TD = context.attend(qkv, heads, layer: layer, in: &step)
-      x_TD = step.add(x_TD, leave(mixed_TD, block.attentionOut, &step))
+      x_TD = step.add(x_TD, step.dropout(leave(mixed_TD, block.attentionOut, &step)))
       step.label = "layer \(layer) feed-forward"
       let hidden_TF = dense(norm(x_TD, block.feedForwardNorm, &step), block.feedForwardIn, &step)
-      x_TD = step.add(x_TD, leave(step.gelu(hidden_TF), block.feedForwardOut, &step))
+      x_TD = step.add(x_TD, step.dropout(leave(step.gelu(hidden_TF), block.feedForwardOut, &step)))
     }
     step.layerInput(x_TD)
     step.label = "final norm"

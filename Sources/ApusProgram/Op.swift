@@ -13,6 +13,7 @@ package enum Op: Hashable, Sendable {
   case attention(Attention)
   case cachedAttention(CachedAttention)
   case add(Add)
+  case dropout(Dropout)
   case headLoss(HeadLoss)
   case bias(Bias)
   case move(Move)
@@ -36,11 +37,13 @@ package enum Op: Hashable, Sendable {
   case crossEntropyGradient(CrossEntropyGradient)
   case startMove(StartMove)
   case waitMove(WaitMove)
+  case dropoutGradient(DropoutGradient)
   // Emitted by fusion.
   case addLayerNorm(AddLayerNorm)
   case addRMSNorm(AddRMSNorm)
   case biasGELU(BiasGELU)
   case biasGELUGradient(BiasGELUGradient)
+  case dropoutAdd(DropoutAdd)
   // Recorded by the optimizer.
   case sumOfSquares(SumOfSquares)
   case clip(Clip)
@@ -60,6 +63,7 @@ package enum Op: Hashable, Sendable {
     case .attention(let o): o
     case .cachedAttention(let o): o
     case .add(let o): o
+    case .dropout(let o): o
     case .headLoss(let o): o
     case .bias(let o): o
     case .move(let o): o
@@ -82,10 +86,12 @@ package enum Op: Hashable, Sendable {
     case .crossEntropyGradient(let o): o
     case .startMove(let o): o
     case .waitMove(let o): o
+    case .dropoutGradient(let o): o
     case .addLayerNorm(let o): o
     case .addRMSNorm(let o): o
     case .biasGELU(let o): o
     case .biasGELUGradient(let o): o
+    case .dropoutAdd(let o): o
     case .sumOfSquares(let o): o
     case .clip(let o): o
     case .adamW(let o): o

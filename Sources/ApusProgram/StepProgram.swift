@@ -34,6 +34,8 @@ public struct StepProgram: Sendable {
   package var targets: Tensor?
   package var start: Tensor?
   package var control: Tensor
+  /// Which elements are dropped (`DropoutKey`), `[1, 4]` int32; nil where nothing is.
+  package var dropoutKey: Tensor?
   package var tables: [TableTensor]
   /// What the host reads after a step.
   package var loss: Tensor?

@@ -25,7 +25,8 @@ APUS_INLINE void APUS_OF(add_values)(
     const float wa = weights[j], wb = weights[j + 1], wc = weights[j + 2], wd = weights[j + 3];
     APUS_ELEMENTWISE
     for (int64_t i = 0; i < size; i++) {
-      o[i] = o[i] + wa * APUS_WIDEN(a[i]) + wb * APUS_WIDEN(b[i]) + wc * APUS_WIDEN(c[i]) + wd * APUS_WIDEN(d[i]);
+      o[i] = o[i] + wa * APUS_WIDEN(a[i]) + wb * APUS_WIDEN(b[i]) + wc * APUS_WIDEN(c[i]) +
+             wd * APUS_WIDEN(d[i]);
     }
   }
   for (; j < count; j++) {

@@ -6,7 +6,9 @@ APUS_CLONES static void APUS_OF(pack_panels)(
     float *panel = panels + first * panel_rows;
     const APUS_ELEMENT *from = (const APUS_ELEMENT *)x + first;
     if (size - first >= PANEL) {
-      for (int64_t r = 0; r < rows; r++) APUS_STORE16(panel + r * PANEL, APUS_LOAD(from + r * stride) * factor);
+      for (int64_t r = 0; r < rows; r++) {
+        APUS_STORE16(panel + r * PANEL, APUS_LOAD(from + r * stride) * factor);
+      }
     } else {
       for (int64_t r = 0; r < rows; r++) {
         for (int64_t i = 0; i < PANEL; i++) {
@@ -30,7 +32,8 @@ APUS_CLONES static void APUS_OF(store_rows)(
 }
 
 APUS_CLONES static void APUS_OF(head_dots)(
-    float *out, const void *a, int64_t a_stride, const void *b, int64_t b_stride, int64_t rows, int64_t size) {
+    float *out, const void *a, int64_t a_stride, const void *b, int64_t b_stride, int64_t rows,
+    int64_t size) {
   APUS_FAST_MATH
   for (int64_t r = 0; r < rows; r++) {
     const APUS_ELEMENT *x = (const APUS_ELEMENT *)a + r * a_stride;

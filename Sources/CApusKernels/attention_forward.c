@@ -8,7 +8,7 @@
 static const float LOG2_E = 1.44269504f, LN_2 = 0.693147181f;
 
 // Query rows of a task and keys of a tile; multiples of 6 and 16.
-enum { QUERIES = 96, KEYS = 48 };
+enum { QUERIES = 96, KEYS = 96 };
 
 typedef struct {
   apus_attention_forward_call call;
@@ -48,7 +48,7 @@ APUS_INLINE void online_softmax(
     float *scores, int64_t stride, int64_t columns, int64_t valid, float *largest, float *sums,
     float *factors) {
   APUS_FUSED_MATH
-  apus_v16 decays = 0;
+  float shrink[PANEL] = {0};
   for (int64_t r = 0; r < TILE_ROWS; r++) {
     float *row = scores + r * stride;
     for (int64_t i = apus_max(0, valid + r); i < columns; i++) row[i] = -INFINITY;
@@ -59,9 +59,10 @@ APUS_INLINE void online_softmax(
     }
     float before = largest[r], now = APUS_MAX16(top);
     now = now > before ? now : before;
-    decays[r] = before - now;
+    shrink[r] = before - now;
     largest[r] = now;
   }
+  apus_v16 decays = APUS_LOAD16(shrink);
   apus_exp2_16(&decays);
   APUS_STORE16(factors, decays);
   for (int64_t r = 0; r < TILE_ROWS; r++) {
@@ -88,8 +89,8 @@ APUS_INLINE void attend_tile(
     float factors[PANEL];
     for (int64_t i = 0; i < visible; i += PANEL) {
       apus_multiply_6x16(
-          t->scores + i, stride, t->q + row * PANEL, PANEL, 1, QUERIES * PANEL, keys_t + i * padded, padded, 0,
-          NULL);
+          t->scores + i, stride, t->q + row * PANEL, PANEL, 1, QUERIES * PANEL, keys_t + i * padded, padded,
+          0, NULL);
     }
     online_softmax(
         t->scores, stride, apus_round_up(visible, PANEL), valid, t->largest + row, t->sums + row * PANEL,

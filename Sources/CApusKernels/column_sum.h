@@ -54,7 +54,19 @@ APUS_INLINE void APUS_OF_PAIR(sum_narrow_block)(
   for (int64_t i = 0; i < count; i++) total[i] += partial[i];
 }
 
-APUS_INLINE void APUS_OF_PAIR(store_total)(APUS_OUTPUT *out, const float *total, int64_t count, int accumulate) {
+// Adds rows t0 ..< t1 of a block of any width.
+APUS_INLINE void APUS_OF_PAIR(sum_rows)(
+    float *total, const TERMS *terms, int64_t first, int64_t count, int64_t t0, int64_t t1, int normalised,
+    int centred) {
+  if (count == APUS_SUM_COLUMNS) {
+    APUS_OF_PAIR(sum_block)(total, terms, first, t0, t1, normalised, centred);
+  } else {
+    APUS_OF_PAIR(sum_narrow_block)(total, terms, first, count, t0, t1, normalised, centred);
+  }
+}
+
+APUS_INLINE void APUS_OF_PAIR(store_total)(
+    APUS_OUTPUT *out, const float *total, int64_t count, int accumulate) {
   for (int64_t i = 0; i < count; i++) {
     out[i] = APUS_ROUND_OUTPUT(accumulate ? APUS_WIDEN_OUTPUT(out[i]) + total[i] : total[i]);
   }
@@ -66,12 +78,8 @@ APUS_INLINE void APUS_OF_PAIR(sum_columns)(
     int centred) {
   float total[APUS_SUM_COLUMNS] = {0};
   for (int64_t t0 = 0; t0 < terms->T; t0 += APUS_SUM_ROWS) {
-    int64_t t1 = apus_min(terms->T, t0 + APUS_SUM_ROWS);
-    if (count == APUS_SUM_COLUMNS) {
-      APUS_OF_PAIR(sum_block)(total, terms, first, t0, t1, normalised, centred);
-    } else {
-      APUS_OF_PAIR(sum_narrow_block)(total, terms, first, count, t0, t1, normalised, centred);
-    }
+    const int64_t t1 = apus_min(terms->T, t0 + APUS_SUM_ROWS);
+    APUS_OF_PAIR(sum_rows)(total, terms, first, count, t0, t1, normalised, centred);
   }
   APUS_OF_PAIR(store_total)(out + first, total, count, accumulate);
 }
@@ -79,10 +87,13 @@ APUS_INLINE void APUS_OF_PAIR(sum_columns)(
 typedef struct {
   APUS_OUTPUT *out, *db;
   APUS_ELEMENT *dx;
-  const APUS_ELEMENT *bias;
+  const APUS_ELEMENT *bias, *dy;
   TERMS terms;
   int64_t N;
   int accumulate, accumulate_b;
+  // Of bias + GELU: the columns and rows at hand, and the columns' sums so far.
+  int64_t first, columns, t0, t1;
+  float *total;
 } WORK;
 
 APUS_CLONES static void APUS_OF_PAIR(plain_columns)(void *context, int64_t block) {
@@ -128,37 +139,50 @@ void APUS_OF_PAIR(rmsnorm_backward_weights)(
   apus_for(apus_ceil_div(D, APUS_SUM_COLUMNS), T * D, APUS_OF_PAIR(rmsnorm_columns), &w);
 }
 
-// No APUS_FUSED_MATH here: a product fused with the sum would skip the rounding of dx.
-APUS_CLONES static void APUS_OF_PAIR(bias_gelu_columns)(void *context, int64_t block) {
+// Task: some rows of dx, in the columns at hand.
+APUS_CLONES static void APUS_OF_PAIR(bias_gelu_rows)(void *context, int64_t block) {
   const WORK *w = context;
-  const int64_t first = block * APUS_SUM_COLUMNS, count = apus_min(w->N - first, APUS_SUM_COLUMNS);
-  const APUS_ELEMENT *bias = w->bias + first;
-  float total[APUS_SUM_COLUMNS] = {0};
-  for (int64_t t0 = 0; t0 < w->terms.T; t0 += APUS_SUM_ROWS) {
-    float partial[APUS_SUM_COLUMNS] = {0};
-    for (int64_t t = t0; t < apus_min(w->terms.T, t0 + APUS_SUM_ROWS); t++) {
-      APUS_ELEMENT *dx = w->dx + t * w->N + first;
-      const APUS_ELEMENT *dy = w->terms.a + t * w->N + first, *x = w->terms.x + t * w->N + first;
-      APUS_ELEMENTWISE
-      for (int64_t i = 0; i < count; i++) {
-        APUS_ELEMENT sum = APUS_ROUND(APUS_WIDEN(x[i]) + APUS_WIDEN(bias[i]));
-        APUS_ELEMENT gradient = APUS_ROUND(APUS_WIDEN(dy[i]) * apus_gelu_slope(APUS_WIDEN(sum)));
-        dx[i] = gradient;
-        partial[i] += APUS_WIDEN(gradient);
-      }
+  const APUS_ELEMENT *bias = w->bias + w->first;
+  for (int64_t t = w->t0 + block * GELU_ROWS; t < apus_min(w->t1, w->t0 + (block + 1) * GELU_ROWS); t++) {
+    const int64_t at = t * w->N + w->first;
+    APUS_ELEMENT *dx = w->dx + at;
+    const APUS_ELEMENT *dy = w->dy + at, *x = w->terms.x + at;
+    APUS_ELEMENTWISE
+    for (int64_t i = 0; i < w->columns; i++) {
+      APUS_ELEMENT sum = APUS_ROUND(APUS_WIDEN(x[i]) + APUS_WIDEN(bias[i]));
+      dx[i] = APUS_ROUND(APUS_WIDEN(dy[i]) * apus_gelu_slope(APUS_WIDEN(sum)));
     }
-    for (int64_t i = 0; i < count; i++) total[i] += partial[i];
   }
-  APUS_OF_PAIR(store_total)(w->out + first, total, count, w->accumulate);
+}
+
+// Task: the sums of some columns over the rows that were just written, and are still in the cache.
+APUS_CLONES static void APUS_OF_PAIR(bias_gelu_sums)(void *context, int64_t block) {
+  const WORK *w = context;
+  const int64_t first = block * APUS_SUM_COLUMNS, count = apus_min(w->columns - first, APUS_SUM_COLUMNS);
+  for (int64_t t0 = w->t0; t0 < w->t1; t0 += APUS_SUM_ROWS) {
+    APUS_OF_PAIR(sum_rows)(
+        w->total + first, &w->terms, w->first + first, count, t0, apus_min(w->t1, t0 + APUS_SUM_ROWS), 0, 0);
+  }
 }
 
 void APUS_OF_PAIR(bias_gelu_backward)(
     APUS_ELEMENT *dx, APUS_OUTPUT *dbias, const APUS_ELEMENT *dy, const APUS_ELEMENT *x,
     const APUS_ELEMENT *bias, int64_t T, int64_t N, int accumulate_bias) {
+  float total[GELU_COLUMNS];
   WORK w = {
-      .out = dbias, .dx = dx, .bias = bias, .terms = {.a = dy, .x = x, .T = T}, .N = N,
-      .accumulate = accumulate_bias};
-  apus_for(apus_ceil_div(N, APUS_SUM_COLUMNS), T * N, APUS_OF_PAIR(bias_gelu_columns), &w);
+      .dx = dx, .dy = dy, .bias = bias, .terms = {.a = dx, .x = x, .T = T, .stride = N}, .N = N,
+      .total = total};
+  for (; w.first < N; w.first += GELU_COLUMNS) {
+    w.columns = apus_min(N - w.first, GELU_COLUMNS);
+    memset(total, 0, sizeof total);
+    for (w.t0 = 0; w.t0 < T; w.t0 = w.t1) {
+      w.t1 = apus_min(T, w.t0 + GELU_PIECE);
+      const int64_t elements = (w.t1 - w.t0) * w.columns;
+      apus_for(apus_ceil_div(w.t1 - w.t0, GELU_ROWS), elements, APUS_OF_PAIR(bias_gelu_rows), &w);
+      apus_for(apus_ceil_div(w.columns, APUS_SUM_COLUMNS), elements, APUS_OF_PAIR(bias_gelu_sums), &w);
+    }
+    APUS_OF_PAIR(store_total)(dbias + w.first, total, w.columns, accumulate_bias);
+  }
 }
 #undef WORK
 #undef TERMS

@@ -60,10 +60,9 @@ void APUS_OF_PAIR(embedding_backward)(
       .out = dtable, .x = dout, .ids = ids, .T = T, .D = D, .P = V,
       .rows = apus_max(1, APUS_BLOCK / apus_max(D, 1))};
   if (!accumulate) apus_for(apus_ceil_div(V, w.rows), V * D, APUS_OF_PAIR(zero_rows), &w);
-  apus_for(
-      apus_ceil_div(D, EMBEDDING_COLUMNS), T * D,
-      sizeof(APUS_OUTPUT) == sizeof(float) ? APUS_OF_PAIR(scatter_columns) : APUS_OF_PAIR(scatter_sorted_columns),
-      &w);
+  const apus_task scatter = sizeof(APUS_OUTPUT) == sizeof(float) ? APUS_OF_PAIR(scatter_columns)
+                                                                 : APUS_OF_PAIR(scatter_sorted_columns);
+  apus_for(apus_ceil_div(D, EMBEDDING_COLUMNS), T * D, scatter, &w);
 }
 
 // One position: the sum over the sequences of the batch, in order.

@@ -15,7 +15,8 @@ static void APUS_OF(run_norm_rows)(apus_task task, WORK *n) {
   apus_for(apus_ceil_div(n->T, n->rows), n->T * n->D, task, n);
 }
 
-APUS_INLINE void APUS_OF(add_row)(APUS_ELEMENT *sum, const APUS_ELEMENT *a, const APUS_ELEMENT *c, int64_t D) {
+APUS_INLINE void APUS_OF(add_row)(
+    APUS_ELEMENT *sum, const APUS_ELEMENT *a, const APUS_ELEMENT *c, int64_t D) {
   APUS_ELEMENTWISE
   for (int64_t i = 0; i < D; i++) sum[i] = APUS_ROUND(APUS_WIDEN(a[i]) + APUS_WIDEN(c[i]));
 }
@@ -193,7 +194,8 @@ void APUS_OF(rmsnorm_backward)(
     APUS_ELEMENT *dx, const APUS_ELEMENT *dy, const APUS_ELEMENT *x, const APUS_ELEMENT *w, const float *rstd,
     int64_t T, int64_t D, int accumulate) {
   WORK n = {
-      .y = dx, .dy = dy, .x = x, .w = w, .saved_rstd = rstd, .T = T, .D = D, .passed = accumulate ? dx : NULL};
+      .y = dx, .dy = dy, .x = x, .w = w, .saved_rstd = rstd, .T = T, .D = D,
+      .passed = accumulate ? dx : NULL};
   APUS_OF(run_norm_rows)(APUS_OF(rmsnorm_backward_rows), &n);
 }
 

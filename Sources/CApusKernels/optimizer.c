@@ -1,7 +1,7 @@
 // AdamW in one pass over parameters and states, with float32 weights or with master weights and 16-bit ones.
 #include "element.h"
 
-// Elements that are updated before the next are read: their gradient, widened, stays in the first-level cache.
+// Elements that are updated before the next are read: their widened gradient stays in the first-level cache.
 enum { ADAMW_CHUNK = 1024 };
 
 typedef struct {

@@ -14,9 +14,9 @@ static void run(apus_task task, rows_work *w) {
   apus_for(apus_ceil_div(w->rows, w->rows_per_task), w->rows * w->columns, task, w);
 }
 
-#define EACH_ROW(r, w, block) \
-  for (int64_t r = (block) * (w)->rows_per_task; r < apus_min((w)->rows, ((block) + 1) * (w)->rows_per_task); \
-       r++)
+#define EACH_ROW(r, w, block)                    \
+  for (int64_t r = (block) * (w)->rows_per_task; \
+       r < apus_min((w)->rows, ((block) + 1) * (w)->rows_per_task); r++)
 
 // Columns of which the bias is widened at a time.
 enum { BIAS_COLUMNS = 512 };

@@ -82,7 +82,8 @@ int apus_converted_run(
       const int64_t out_stride = direct ? s->c_stride : columns + block_padding;
       for (int64_t k = 0; k < s->k; k += block_size) {
         const int64_t depth = smaller(s->k - k, block_size);
-        const float_block x = s->transpose_a ? widen(&left, k, m, depth, rows) : widen(&left, m, k, rows, depth);
+        const float_block x =
+            s->transpose_a ? widen(&left, k, m, depth, rows) : widen(&left, m, k, rows, depth);
         const float_block y =
             s->transpose_b ? widen(&right, n, k, columns, depth) : widen(&right, k, n, depth, columns);
         const float keep = k > 0 || (direct && s->accumulate) ? 1.0f : 0.0f;

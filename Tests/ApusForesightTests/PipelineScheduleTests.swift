@@ -1,6 +1,6 @@
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 // Pipeline schedules against the published formulas and figures (domain reference B5).
 

@@ -43,6 +43,7 @@ extension KernelTests {
     AttentionCase(1, 1, 1, 1, 2), AttentionCase(2, 5, 2, 1, 6), AttentionCase(1, 97, 1, 1, 64),
     AttentionCase(2, 131, 4, 2, 24), AttentionCase(1, 200, 3, 1, 16), AttentionCase(1, 67, 2, 2, 80),
     AttentionCase(1, 101, 1, 1, 96), AttentionCase(3, 49, 1, 1, 256), AttentionCase(1, 193, 1, 1, 34),
+    AttentionCase(1, 395, 2, 1, 64), AttentionCase(1, 299, 1, 1, 128),
   ]
   static let attended = Tolerance(absolute: 2e-5, relative: 1e-5)
 

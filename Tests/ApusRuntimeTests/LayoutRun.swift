@@ -15,6 +15,7 @@ struct LayoutRun {
     var steps = 3
     var recomputation = RecomputationSettings.none
     var precision = PrecisionPolicy.fp32
+    var dropout = 0.0
     var communication = CommunicationPolicy(bucketByteCount: 2000)
 
     /// Ids and targets of a sequence of the whole run; sequences have different numbers of targets.
@@ -62,24 +63,29 @@ struct LayoutRun {
 
   /// - Parameters:
   ///   - microbatches: of each replica in a step.
+  ///   - audited: whether each instruction's writes are checked.
   ///   - alter: changes the program before it runs, to plant an error.
   init(
     _ job: Job, _ layout: ParallelLayout, microbatches: Int = 1, inDouble: Bool = false,
+    audited: Bool = false,
     alter: (inout StepProgram) -> Void = { _ in }
   ) throws {
-    var program = StepProgram.training(
-      job.model,
-      TrainingProgramSettings(
-        microBatchSize: job.sequences / (layout.data * microbatches), sequenceLength: job.sequenceLength,
-        optimizer: OptimizerSettings(epsilon: 1e-4, maximumNorm: 0.05), recomputation: job.recomputation,
-        precision: job.precision, layout: layout, communication: job.communication))
+    guard job.sequences.isMultiple(of: layout.data * microbatches) else {
+      throw Mismatch(description: "\(job.sequences) sequences for \(layout.data) x \(microbatches)")
+    }
+    var settings = TrainingProgramSettings(
+      microBatchSize: job.sequences / (layout.data * microbatches), sequenceLength: job.sequenceLength,
+      optimizer: OptimizerSettings(epsilon: 1e-4, maximumNorm: 0.05), recomputation: job.recomputation,
+      precision: job.precision, layout: layout, communication: job.communication)
+    settings.dropout = job.dropout
+    var program = StepProgram.training(job.model, settings)
     alter(&program)
     let recorded = program
     ranks = try LocalRanks.run(layout.worldSize, stallLimit: 20) { world in
       let groups = try RankGroups(recorded.mesh, world: world.data)
       return inDouble
         ? try Self.run(job, InterpretedRank(recorded, groups), microbatches)
-        : try Self.run(job, ExecutedRank(recorded, groups), microbatches)
+        : try Self.run(job, ExecutedRank(recorded, groups, audited: audited), microbatches)
     }
     self.program = program
     (losses, norms) = (ranks[0].losses, ranks[0].norms)
@@ -99,6 +105,7 @@ struct LayoutRun {
       rank.set(.correction2, 1 - power(0.95, step + 1))
       rank.set(.tokenWeight, 1 / Double(job.targetCount(step: step)))
       rank.set(.lossScale, 1)
+      rank.setDropoutKey(seed: 5, step: step + 1)
       for microbatch in 0..<microbatches {
         let first =
           step * job.sequences + (microbatch * program.mesh.layout.data + replica) * perMicrobatch
@@ -178,6 +185,7 @@ protocol RunningRank {
   func run(_ kind: Segment.Kind, microbatch: Int, isLast: Bool) throws
   func set(_ field: Control, _ value: Double)
   func load(_ ids: [Int32], _ targets: [Int32])
+  func setDropoutKey(seed: Int32, step: Int)
   func value(_ tensor: Tensor) -> Double
   func read(_ tensor: Tensor, _ range: Range<Int>) -> [Double]
   func write(_ values: [Double], _ tensor: Tensor, from first: Int)
@@ -238,21 +246,28 @@ extension RunningRank {
 /// The CPU backend. The arena is filled with a pattern first, so that reading what nobody wrote shows.
 struct ExecutedRank: RunningRank {
   let executor: Executor
+  let audited: Bool
   var program: StepProgram { executor.program }
   var position: MeshPosition { executor.position }
 
-  init(_ program: StepProgram, _ groups: RankGroups) throws {
+  init(_ program: StepProgram, _ groups: RankGroups, audited: Bool) throws {
+    self.audited = audited
     executor = try Executor(program, threads: 1, ranks: groups, checksMemory: false)
     executor.poison()
   }
 
   func run(_ kind: Segment.Kind, microbatch: Int, isLast: Bool) throws {
+    if audited { return try executor.runAudited(kind, microbatch: microbatch, isLast: isLast) }
     try executor.run(kind, microbatch: microbatch, isLast: isLast)
   }
   func set(_ field: Control, _ value: Double) { executor.set(field, value) }
   func load(_ ids: [Int32], _ targets: [Int32]) {
     _ = executor.ints(program.tokens).update(fromContentsOf: ids)
     _ = executor.ints(program.targets!).update(fromContentsOf: targets)
+  }
+  func setDropoutKey(seed: Int32, step: Int) {
+    guard let key = program.dropoutKey else { return }
+    _ = executor.ints(key).update(fromContentsOf: [seed, 0, Int32(step), 0])
   }
   func value(_ tensor: Tensor) -> Double { Double(executor.floats(tensor)[0]) }
   func read(_ tensor: Tensor, _ range: Range<Int>) -> [Double] {
@@ -287,6 +302,10 @@ struct InterpretedRank: RunningRank {
   func load(_ ids: [Int32], _ targets: [Int32]) {
     interpreter.ints(program.tokens).update(from: ids, count: ids.count)
     interpreter.ints(program.targets!).update(from: targets, count: targets.count)
+  }
+  func setDropoutKey(seed: Int32, step: Int) {
+    guard let key = program.dropoutKey else { return }
+    interpreter.ints(key).update(from: [seed, 0, Int32(step), 0], count: 4)
   }
   func value(_ tensor: Tensor) -> Double { interpreter.scalars(tensor).pointee }
   func read(_ tensor: Tensor, _ range: Range<Int>) -> [Double] {

@@ -71,3 +71,203 @@ import Testing
     }
   }
 }
+
+/// What a layout may not change to the last bit, what is counted, and that mistakes show.
+@Suite struct LayoutExactnessTests {
+  private func identical(_ a: LayoutRun, _ b: LayoutRun) -> Bool {
+    a.losses == b.losses && a.norms == b.norms && a.gradients == b.gradients && a.weights == b.weights
+  }
+
+  private static let mixed = [
+    ParallelLayout(data: 2, tensor: 2, zeroStage: 3, sequenceParallel: true),
+    ParallelLayout(data: 4, zeroStage: 2, shardDegree: 2),
+    ParallelLayout(data: 2, tensor: 2, zeroStage: 1), ParallelLayout(data: 3),
+  ]
+
+  /// The same layout twice gives the same bits; so do all ways to time the communication, and recomputation.
+  @Test(arguments: mixed) func whenRanksCommunicateChangesNoBit(_ layout: ParallelLayout) throws {
+    var job = LayoutRun.Job(model: LayoutTests.gpt2, sequences: 24)
+    let first = try LayoutRun(job, layout, microbatches: 2)
+    #expect(identical(try LayoutRun(job, layout, microbatches: 2), first))
+    for gradients in CommunicationPolicy.GradientSynchronisation.allCases {
+      for (bucket, window) in [(500, 0), (4000, 2)] {
+        job.communication = CommunicationPolicy(
+          gradients: gradients, bucketByteCount: bucket, prefetchedUnits: window,
+          keepsGatheredInputs: window == 0)
+        let run = try LayoutRun(job, layout, microbatches: 2)
+        // The norm is summed unit by unit: other units, another order of a double precision sum.
+        #expect(run.gradients == first.gradients, "\(gradients), \(bucket), \(window)")
+        #expect(run.losses[0] == first.losses[0])
+      }
+    }
+    job.communication = CommunicationPolicy(bucketByteCount: 2000)
+    for recomputation in [RecomputationSettings.selective, .full] {
+      job.recomputation = recomputation
+      #expect(identical(try LayoutRun(job, layout, microbatches: 2), first), "\(recomputation)")
+    }
+  }
+
+  /// In double precision layouts differ from one rank by rounding of doubles alone.
+  @Test(arguments: [
+    ParallelLayout(tensor: 2, sequenceParallel: true),
+    ParallelLayout(data: 2, tensor: 2, zeroStage: 3, sequenceParallel: true),
+    ParallelLayout(data: 2, tensor: 4, zeroStage: 2), ParallelLayout(data: 4, zeroStage: 1, shardDegree: 2),
+  ]) func layoutsAreExactInDouble(_ layout: ParallelLayout) throws {
+    let job = LayoutRun.Job(model: LayoutTests.llama)
+    let one = try LayoutRun(job, ParallelLayout(), inDouble: true)
+    let run = try LayoutRun(job, layout, inDouble: true)
+    LayoutTests.check(run, one, gradients: 1e-12, weights: 1e-12, "\(layout)")
+  }
+
+  /// With 16-bit weights a layout is as near to float32 as one rank is: within twice its distance.
+  @Test(arguments: [
+    ParallelLayout(data: 2, tensor: 2, zeroStage: 3, sequenceParallel: true),
+    ParallelLayout(data: 2, zeroStage: 2), ParallelLayout(data: 2, tensor: 2, zeroStage: 1),
+  ]) func layoutsInBF16(_ layout: ParallelLayout) throws {
+    for model in [LayoutTests.gpt2, LayoutTests.llama] {
+      var job = LayoutRun.Job(model: model)
+      let exact = try LayoutRun(job, ParallelLayout())
+      job.precision = .bf16SummingInFloat32
+      let one = try LayoutRun(job, ParallelLayout())
+      let run = try LayoutRun(job, layout)
+      for (a, b, expected) in [
+        (run.gradients, one.gradients, exact.gradients), (run.weights, one.weights, exact.weights),
+      ] {
+        let (error, rounding) = (LayoutRun.error(a, expected), LayoutRun.error(b, expected).value)
+        #expect(rounding > 1e-4, "16 bits were used")
+        #expect(error.value < 2 * rounding, "\(model.family), \(layout): \(error.name)")
+      }
+      #expect(LayoutTests.error(run.losses[2], one.losses[2]) < 1e-2)
+    }
+  }
+
+  /// What is dropped depends on the place in the whole batch and tensor, not on the layout.
+  @Test(arguments: mixed) func layoutsDropTheSame(_ layout: ParallelLayout) throws {
+    var job = LayoutRun.Job(model: LayoutTests.gpt2, sequences: 24)
+    job.dropout = 0.3
+    let one = try LayoutRun(job, ParallelLayout())
+    LayoutTests.check(try LayoutRun(job, layout, microbatches: 2), one, "dropout, \(layout)")
+  }
+
+  /// Calls and bytes counted in the program are those that the communicators count while it runs.
+  @Test(arguments: mixed) func whatIsCountedIsWhatHappens(_ layout: ParallelLayout) throws {
+    var job = LayoutRun.Job(model: LayoutTests.tiedLlama, sequences: 24)
+    job.steps = 2
+    let run = try LayoutRun(job, layout, microbatches: 2)
+    for (rank, result) in run.ranks.enumerated() {
+      let position = MeshPosition(run.program.mesh, rank: rank)
+      let counted = run.program.communication(microbatches: 2, at: position)
+      #expect(Set(counted.keys).isSubset(of: Set(result.counters.keys)))
+      for (axis, measured) in result.counters {
+        for kind in CollectiveKind.allCases {
+          let expected = counted[axis]?[kind] ?? CommunicationVolume()
+          #expect(measured[kind].calls == 2 * expected.calls, "\(axis) \(kind)")
+          #expect(measured[kind].payloadBytes == 2 * expected.payloadBytes, "\(axis) \(kind)")
+          #expect(abs(measured[kind].ringBytes - 2 * expected.ringBytes) < 1e-6, "\(axis) \(kind)")
+        }
+      }
+    }
+  }
+
+  /// Nothing writes outside its slots, with transfers under way.
+  @Test func nothingWritesOutsideItsSlots() throws {
+    let layout = ParallelLayout(data: 2, tensor: 2, zeroStage: 3, sequenceParallel: true)
+    let job = LayoutRun.Job(model: LayoutTests.llama, steps: 1)
+    let run = try LayoutRun(job, layout, audited: true)
+    #expect(run.losses[0].isFinite)
+  }
+
+  /// Planted mistakes in a program, as a wrong pass could make them, are found by the comparison with one rank.
+  @Test func plantedMistakesAreFound() throws {
+    let job = LayoutRun.Job(model: LayoutTests.gpt2)
+    let one = try LayoutRun(job, ParallelLayout())
+    func isFound(_ layout: ParallelLayout, _ alter: (inout StepProgram) -> Void) throws -> Bool {
+      do {
+        let run = try LayoutRun(job, layout, alter: alter)
+        return LayoutRun.error(run.gradients, one.gradients).value > 1e-5
+          || LayoutRun.error(run.weights, one.weights).value > 1e-5
+          || zip(run.norms, one.norms).contains { LayoutTests.error($0, $1) > 1e-5 }
+          || zip(run.losses, one.losses).contains { LayoutTests.error($0, $1) > 1e-5 }
+      } catch is LayoutRun.Mismatch {
+        return true
+      }
+    }
+    #expect(try !isFound(ParallelLayout(data: 2)) { _ in })
+    // One bucket's all-reduce is skipped.
+    #expect(try isFound(ParallelLayout(data: 2)) { $0.skip(.data, .allReduce, number: 0) })
+    // A block's all-reduce in forward is skipped: each rank goes on with its term.
+    #expect(try isFound(ParallelLayout(tensor: 2)) { $0.skip(.tensor, .allReduce, number: 2) })
+    // The norms' gradients are not summed over the tensor axis.
+    #expect(
+      try isFound(ParallelLayout(tensor: 2, sequenceParallel: true)) {
+        $0.skip(.tensor, .allReduce, number: 0)
+      })
+    // The weights are not gathered after the update.
+    #expect(try isFound(ParallelLayout(data: 2, zeroStage: 1)) { $0.skip(.shard, .allGather, number: 0) })
+    // A bucket is summed twice: a wrong scale.
+    #expect(try isFound(ParallelLayout(data: 2)) { $0.sumTwice() })
+    // What several ranks hold is counted by each in the norm.
+    #expect(
+      try isFound(ParallelLayout(tensor: 2)) { program in
+        program.change { instruction in
+          guard case .sumOfSquares(var op) = instruction.op else { return }
+          for unit in op.stretches.indices {
+            for stretch in op.stretches[unit].indices { op.stretches[unit][stretch].copies = 1 }
+          }
+          instruction.op = .sumOfSquares(op)
+        }
+      })
+  }
+}
+
+extension StepProgram {
+  /// Changes every instruction.
+  fileprivate mutating func change(_ body: (inout Instruction) -> Void) {
+    for group in groups.indices {
+      for segment in groups[group].indices {
+        for index in groups[group][segment].instructions.indices {
+          body(&groups[group][segment].instructions[index])
+        }
+      }
+    }
+  }
+
+  /// Replaces the move of that number, of a kind along an axis, by a copy on the rank; its end too.
+  fileprivate mutating func skip(_ axis: MeshAxis, _ kind: CollectiveKind, number: Int) {
+    var seen = 0
+    var transfer: Int?
+    change { instruction in
+      if case .waitMove(let wait) = instruction.op, wait.transfer == transfer {
+        instruction.op = Copy().op
+        instruction.outputs = [Destination(instruction.inputs[0])]
+        instruction.inputs = [instruction.inputs[0]]
+      }
+      guard let move = instruction.op.move, move.axis == axis, move.collective == kind else { return }
+      if seen == number {
+        if case .startMove(let start) = instruction.op { transfer = start.transfer }
+        instruction.op = Copy().op
+        let (x, y) = (instruction.inputs[0], instruction.outputs[0].tensor)
+        // A gather's part lies inside its result already.
+        instruction.outputs = [Destination(x.count == y.count ? y : x)]
+      }
+      seen += 1
+    }
+  }
+
+  /// Sums the gradients of the first bucket over the replicas once more: a wrong scale.
+  fileprivate mutating func sumTwice() {
+    for segment in groups[0].indices {
+      let instructions = groups[0][segment].instructions
+      guard
+        let index = instructions.firstIndex(where: {
+          if case .waitMove(let wait) = $0.op { wait.move.axis == .data } else { false }
+        }), case .waitMove(let wait) = instructions[index].op
+      else { continue }
+      var again = instructions[index]
+      again.op = wait.move.op
+      again.outputs = [Destination(again.inputs[1])]
+      again.inputs = [again.inputs[0]]
+      groups[0][segment].instructions.insert(again, at: index + 1)
+    }
+  }
+}

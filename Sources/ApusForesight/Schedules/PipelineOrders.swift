@@ -5,6 +5,13 @@ package struct PipelineOrders: Hashable, Sendable {
   /// One list a device.
   package let orders: [[PipelineAction]]
 
+  package init(schedule: PipelineSchedule, devices: Int, microbatches: Int, orders: [[PipelineAction]]) {
+    self.schedule = schedule
+    self.devices = devices
+    self.microbatches = microbatches
+    self.orders = orders
+  }
+
   /// Stages that a micro-batch passes.
   package var stageCount: Int { schedule.stages(devices: devices) }
 

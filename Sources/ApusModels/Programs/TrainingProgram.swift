@@ -9,6 +9,8 @@ package struct TrainingProgramSettings: Hashable, Sendable {
   package var optimizer: OptimizerSettings
   package var recomputation: RecomputationSettings
   package var precision: PrecisionPolicy
+  /// The share of elements that a model's dropout drops; 0 records none.
+  package var dropout = 0.0
   /// Whether to add a forward-only segment that gives the loss of each token.
   package var evaluates: Bool
   /// The ranks that train together; a micro-batch is that of one replica.
@@ -55,6 +57,11 @@ extension StepProgram {
     let context = SequenceContext.sequences(length: settings.sequenceLength)
     let loss = step.tensor("loss", .result, Signature(1, 1))
     program.loss = loss
+    if settings.dropout > 0 {
+      let key = step.tensor("dropout key", .input, Signature(1, DropoutKey.allCases.count, .int32))
+      program.dropoutKey = key
+      step.dropout = DropoutRecording(probability: settings.dropout, key: key)
+    }
 
     model.recordLoss(&program, context, in: &step)
     let materialised = Materialisation.apply(
@@ -66,6 +73,7 @@ extension StepProgram {
         .withoutViews
     }
     program.layerInputs = step.takeBoundaries()
+    step.dropout = nil
     let (forward, backward) = Recomputation.apply(
       settings.recomputation, forward: lower(differentiated.forward),
       backward: lower(differentiated.backward),

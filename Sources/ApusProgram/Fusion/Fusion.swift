@@ -3,6 +3,7 @@
 /// Runs last, after recomputation, so that repeated instructions are fused like the first ones. What is fused:
 ///
 /// - the addition that ends a residual branch and the norm that opens the next;
+/// - dropout and the addition behind it;
 /// - a product's bias and the GELU behind it; in backward GELU's gradient and the bias's.
 ///
 /// The norm's gradient needs no fusion with the addition of the residual's: it adds to it in place
@@ -16,6 +17,7 @@ package struct Fusion {
     return groups.map { segments in
       segments.map { segment in
         var pass = Fusion(instructions: products.rewrite(segment.instructions))
+        pass.fusePairs(Self.dropoutAndAdd)
         pass.fusePairs(Self.addAndNorm)
         return Segment(segment.kind, pass.instructions)
       }
@@ -33,6 +35,18 @@ package struct Fusion {
       }
     }
     instructions = fused
+  }
+
+  /// A dropout whose result the next instruction adds: nothing else reads it, backward included.
+  private static func dropoutAndAdd(_ drop: Instruction, _ add: Instruction) -> Instruction? {
+    guard case .dropout(let dropout) = drop.op, case .add = add.op else { return nil }
+    let dropped = drop.outputs[0].tensor
+    guard add.inputs[1] == dropped, add.inputs[0] != dropped, drop.outputs[0].mode == .overwrite else {
+      return nil
+    }
+    return Instruction(
+      op: .dropoutAdd(DropoutAdd(dropout: dropout)), inputs: [add.inputs[0]] + drop.inputs,
+      outputs: add.outputs, label: add.label)
   }
 
   /// An addition whose sum the next instruction normalises.

@@ -27,6 +27,8 @@ package struct Add: ForwardOperation {
 package struct Copy: Operation {
   package static let name = "copy"
   package var op: Op { .copy(self) }
+
+  package init() {}
 }
 
 extension StepRecorder {

@@ -16,6 +16,8 @@ public struct StepRecorder {
   /// Whether the unit that is declared next belongs to the last one.
   var joinsNextUnit = false
   private var transfers = 0
+  /// What is dropped of the tensors that the model says; nil drops nothing.
+  package var dropout: DropoutRecording?
 
   package init(
     mesh: Mesh = .single, communication: CommunicationPolicy = CommunicationPolicy(),

@@ -75,6 +75,9 @@ struct Binder {
     case .materialise:
       require(false, "\(call.label): a unit is materialised by a pass, not by a backend")
       return { _ in }
+    case .dropout(let op): return elements(call.inputs[0]).bindDropout(op, self, call)
+    case .dropoutGradient(let op): return elements(call.inputs[0]).bindDropoutGradient(op, self, call)
+    case .dropoutAdd(let op): return elements(call.inputs[0]).bindDropoutAdd(op, self, call)
     case .sumOfSquares(let op): return bindSumOfSquares(op, call)
     case .clip(let op): return bindClip(op, call)
     case .adamW(let op): return bindAdamW(op, call)

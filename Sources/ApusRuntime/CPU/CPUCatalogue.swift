@@ -31,8 +31,10 @@ package struct CPUCatalogue {
     case .embedding, .positions, .layerNorm, .rmsNorm, .gelu, .swiglu, .rotary, .add, .embeddingGradient,
       .positionsGradient, .layerNormGradient, .layerNormWeightGradient, .rmsNormGradient,
       .rmsNormWeightGradient, .columnSum, .geluGradient, .swigluGradient, .copy, .addLayerNorm, .addRMSNorm,
-      .biasGELU, .biasGELUGradient, .sumOfSquares, .clip, .adamW, .bias, .crossEntropyStatistics,
-      .crossEntropyLosses, .crossEntropyGradient, .move, .startMove, .waitMove, .materialise:
+      .biasGELU, .biasGELUGradient, .dropout, .dropoutGradient, .dropoutAdd, .sumOfSquares, .clip, .adamW,
+      .bias, .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient, .move, .startMove,
+      .waitMove,
+      .materialise:
       return 0
     }
   }

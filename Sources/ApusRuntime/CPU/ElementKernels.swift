@@ -42,6 +42,13 @@ protocol ElementKernels {
     @Sendable (Output?, Output?, FloatOutput?, Input?, Input?, Input?, Int64, Int64, Float) -> Void
   { get }
   static var biasGELU: @Sendable (Output?, Input?, Input?, Int64, Int64) -> Void { get }
+  static var dropout: @Sendable (Output?, Input?, Int64, Int64, UnsafePointer<apus_dropout>?) -> Void { get }
+  static var dropoutGradient:
+    @Sendable (Output?, Input?, Int64, Int64, UnsafePointer<apus_dropout>?, Int32) -> Void
+  { get }
+  static var dropoutAdd:
+    @Sendable (Output?, Input?, Input?, Int64, Int64, UnsafePointer<apus_dropout>?) -> Void
+  { get }
   static var rotary:
     @Sendable (
       Output?, Input?, Floats?, Floats?, Int64, Int64, Int64, Int64, Int64, Int64, Int32
@@ -95,6 +102,9 @@ enum Float32Kernels: ElementKernels {
   static let addLayerNorm = apus_add_layernorm_forward_f32
   static let addRMSNorm = apus_add_rmsnorm_forward_f32
   static let biasGELU = apus_bias_gelu_forward_f32
+  static let dropout = apus_dropout_forward_f32
+  static let dropoutGradient = apus_dropout_backward_f32
+  static let dropoutAdd = apus_dropout_add_f32
   static let rotary = apus_rotary_f32
   static let attentionScratchBytes = apus_attention_scratch_bytes_f32
   static let attention = apus_attention_forward_f32
@@ -125,6 +135,9 @@ enum BFloat16Kernels: ElementKernels {
   static let addLayerNorm = apus_add_layernorm_forward_bf16
   static let addRMSNorm = apus_add_rmsnorm_forward_bf16
   static let biasGELU = apus_bias_gelu_forward_bf16
+  static let dropout = apus_dropout_forward_bf16
+  static let dropoutGradient = apus_dropout_backward_bf16
+  static let dropoutAdd = apus_dropout_add_bf16
   static let rotary = apus_rotary_bf16
   static let attentionScratchBytes = apus_attention_scratch_bytes_bf16
   static let attention = apus_attention_forward_bf16
@@ -155,6 +168,9 @@ enum Float16Kernels: ElementKernels {
   static let addLayerNorm = apus_add_layernorm_forward_f16
   static let addRMSNorm = apus_add_rmsnorm_forward_f16
   static let biasGELU = apus_bias_gelu_forward_f16
+  static let dropout = apus_dropout_forward_f16
+  static let dropoutGradient = apus_dropout_backward_f16
+  static let dropoutAdd = apus_dropout_add_f16
   static let rotary = apus_rotary_f16
   static let attentionScratchBytes = apus_attention_scratch_bytes_f16
   static let attention = apus_attention_forward_f16

@@ -159,8 +159,7 @@ package final class Executor {
   /// Rounds the rank's master weights into those that forward reads; does nothing where there are none.
   package func roundMasterWeights() {
     for unit in program.units {
-      guard let master = unit.master else { continue }
-      Binder.elements(unit.weights.type).round(master, into: unit.part(of: unit.weights), binder)
+      if let master = unit.master { round(master, into: unit.part(of: unit.weights)) }
     }
   }
 
@@ -174,6 +173,11 @@ package final class Executor {
           .allGather, from: binder.address(part), to: binder.address(unit.weights), count: part.count,
           type: part.type, label: "\(unit.name) weights"))
     }
+  }
+
+  /// Copies float32 numbers into a tensor of any floating-point type, rounded to nearest even.
+  package func round(_ numbers: Tensor, into tensor: Tensor) {
+    Binder.elements(tensor.type).round(numbers, into: tensor, binder)
   }
 
   /// Sets every bit of a tensor to zero.

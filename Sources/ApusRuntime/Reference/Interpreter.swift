@@ -222,6 +222,15 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
       withBias(i(1), i(2), first) { R.geluBackward(o(0), i(0), $0, first.count, false) }
       first.type.round(o(0), first.count)
       R.columnSum(o(1), o(0), T, D, D, adds(1))
+    case .dropout(let op): drop(op, o(0), i(0), call.inputs[1], first, microbatch, adds: false)
+    case .dropoutGradient(let op):
+      drop(op.forward, o(0), i(0), call.inputs[1], first, microbatch, adds: adds(0))
+    case .dropoutAdd(let op):
+      let dropped = UnsafeMutablePointer<Scalar>.allocate(capacity: first.count)
+      defer { dropped.deallocate() }
+      drop(op.dropout, dropped, i(1), call.inputs[2], first, microbatch, adds: false)
+      first.type.round(dropped, first.count)
+      R.add(o(0), i(0), dropped, first.count)
     case .sumOfSquares(let op):
       o(0).pointee = zip(call.inputs, op.stretches).reduce(Scalar(0)) { sum, unit in
         unit.1.reduce(sum) {
@@ -250,6 +259,21 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
         }
       }
     }
+  }
+
+  /// out (+)= x / (1 - p) where the element is kept.
+  private func drop(
+    _ op: Dropout, _ out: UnsafeMutablePointer<Scalar>, _ x: UnsafeMutablePointer<Scalar>, _ key: Tensor,
+    _ tensor: Tensor, _ microbatch: Int, adds: Bool
+  ) {
+    func word(_ field: DropoutKey) -> UInt32 { UInt32(bitPattern: ints(key)[field.rawValue]) }
+    let draw = DropoutDraw(
+      seed: UInt64(word(.seedHigh)) << 32 | UInt64(word(.seedLow)), step: word(.step),
+      site: UInt32(op.site),
+      firstRow: Int(word(.firstRow)) + op.firstRow(tensor, microbatch: microbatch, at: ranks.position),
+      firstColumn: 0,
+      width: tensor.columns, probability: Float(op.probability))
+    R.dropout(out, x, tensor.rows, tensor.columns, draw, adds)
   }
 
   /// out = a + b, rounded to the type of the tensors.

@@ -24,6 +24,9 @@ package struct TrainingBenchmark {
     package var parameters: Int
     package var threads: Int
     package var loss: Double
+    /// Bytes that a step's instructions read and write, and what they would without fusion.
+    package var bytesMoved: Int
+    package var bytesMovedUnfused: Int
   }
 
   /// Time and work of one kind of instruction in the timed steps.
@@ -64,13 +67,9 @@ package struct TrainingBenchmark {
       optimizer: settings.optimizer)
     executor.poison()
     executor.initializeParameters(seed: 1)
-    var scale = precision.scalesLoss ? LossScale() : nil
-    for step in 1...2 {
-      let outcome = try loop.run(step: step, learningRate: 1e-4, scale: scale, source)
-      scale?.record(outcome)
-    }
+    scale = .withoutSkips(precision)
+    for step in 1...2 { _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) }
     highWater = executor.arenaHighWater
-    self.scale = scale
   }
 
   /// Times `steps` further steps.
@@ -91,7 +90,15 @@ package struct TrainingBenchmark {
       modelFlopsPerSecond: flops, measuredPeakFlopsPerSecond: peak, shareOfPeak: flops / peak,
       plannedBytes: executor.plan.totalBytes, arenaHighWaterBytes: highWater,
       peakResidentBytes: ProcessMemory.peakResidentBytes, parameters: executor.program.parameterCount,
-      threads: threads, loss: outcomes[outcomes.count - 1].loss)
+      threads: threads, loss: outcomes[outcomes.count - 1].loss, bytesMoved: bytesOfStep(\.cost),
+      bytesMovedUnfused: bytesOfStep(\.unfusedCost))
+  }
+
+  private func bytesOfStep(_ cost: (Segment) -> Cost) -> Int {
+    Schedule.accumulation(microbatches: loop.batches.microbatches(ofStep: 1)).reduce(0) { sum, action in
+      guard case .run(let kind, _) = action, let segment = executor.program.segment(kind) else { return sum }
+      return sum + cost(segment).bytes
+    }
   }
 
   /// Runs one more step instruction by instruction and adds up the time of each kind, longest first.

@@ -44,6 +44,7 @@ struct TrainingSetup {
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
       optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
       evaluates: configuration.data.hasValidation)
+    settings.dropout = training.dropout
     try configuration.check(shape: model, tokenizerVocabularySize: 0)
     let catalogue = CPUCatalogue(threads: threads)
     settings.recomputation = try training.recomputation.settings(

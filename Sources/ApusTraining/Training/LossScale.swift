@@ -1,3 +1,5 @@
+import ApusCore
+
 /// The dynamic factor of an fp16 run's loss (Micikevicius et al. 2018, section 3.2): large enough that small
 /// gradients stay above float16's smallest number, halved when one overflows, doubled after a while without.
 package struct LossScale: Hashable, Sendable, Codable {
@@ -17,6 +19,11 @@ package struct LossScale: Hashable, Sendable, Codable {
   package static let patience = 2000
 
   package init(_ value: Double = Self.initial) { (self.value, goodSteps, skippedSteps) = (value, 0, 0) }
+
+  /// For steps that are only timed: no scale, or the smallest, at which no update is skipped.
+  package static func withoutSkips(_ precision: PrecisionPolicy) -> LossScale? {
+    precision.scalesLoss ? LossScale(smallest) : nil
+  }
 
   /// Whether a smaller scale is left to try.
   package var canShrink: Bool { value > Self.smallest }

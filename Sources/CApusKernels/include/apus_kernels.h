@@ -69,6 +69,19 @@ void apus_round_rows(
     void *out, int64_t out_stride, apus_element type, const float *x, int64_t stride, const void *bias,
     apus_element bias_type, int64_t rows, int64_t columns, int accumulate);
 
+// --- attention_rungs.c: what apus_attention_forward_f32 is measured against ---------------------------
+typedef enum {
+  APUS_ATTENTION_SCALAR,   // one loop after the other, one number at a time
+  APUS_ATTENTION_UNFUSED,  // three vectorised passes over the S x S scores of a head, in memory
+  APUS_ATTENTION_FLASH1,   // tiles, keys in the outer loop, output normalised after each (Dao et al. 2022)
+  APUS_ATTENTION_FLASH2,   // apus_attention_forward_f32
+} apus_attention_rung;
+int64_t apus_attention_rung_scratch_bytes(
+    apus_attention_rung rung, const apus_attention_shape *shape, int threads);
+void apus_attention_rung_forward_f32(
+    apus_attention_rung rung, const apus_attention_shape *shape, float *o, float *lse, const float *q,
+    const float *k, const float *v, void *scratch);
+
 // --- optimizer.c -------------------------------------------------------------------------------------
 // AdamW (Loshchilov and Hutter 2019), one pass:  g = gradient * gradient_scale;
 //   m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;

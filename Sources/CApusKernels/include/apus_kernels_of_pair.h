@@ -15,8 +15,8 @@ void APUS_OF_PAIR(column_sum)(
 // dx[t] = dy[t] * gelu'(x[t] + bias) and dbias (+)= sum_t dx[t], T x N, in one pass; dx may be dy. Bit-equal
 // to add_bias, gelu_backward and column_sum.
 void APUS_OF_PAIR(bias_gelu_backward)(
-    APUS_ELEMENT *dx, APUS_OUTPUT *dbias, const APUS_ELEMENT *dy, const APUS_ELEMENT *x, const APUS_ELEMENT *bias,
-    int64_t T, int64_t N, int accumulate_bias);
+    APUS_ELEMENT *dx, APUS_OUTPUT *dbias, const APUS_ELEMENT *dy, const APUS_ELEMENT *x,
+    const APUS_ELEMENT *bias, int64_t T, int64_t N, int accumulate_bias);
 // dw[d] (+)= sum_t dy[t,d] * (x[t,d] - mean[t]) * rstd[t];  db[d] (+)= sum_t dy[t,d]
 void APUS_OF_PAIR(layernorm_backward_weights)(
     APUS_OUTPUT *dw, APUS_OUTPUT *db, const APUS_ELEMENT *dy, const APUS_ELEMENT *x, const float *mean,
@@ -32,4 +32,5 @@ void APUS_OF_PAIR(embedding_backward)(
     int accumulate);
 // dtable[p] (+)= sum of dout[t] over t % S == p, p < S; rows S..<P are zeroed when not accumulating.
 void APUS_OF_PAIR(position_backward)(
-    APUS_OUTPUT *dtable, const APUS_ELEMENT *dout, int64_t T, int64_t D, int64_t S, int64_t P, int accumulate);
+    APUS_OUTPUT *dtable, const APUS_ELEMENT *dout, int64_t T, int64_t D, int64_t S, int64_t P,
+    int accumulate);

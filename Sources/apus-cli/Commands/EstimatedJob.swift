@@ -35,6 +35,7 @@ struct EstimatedJob {
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
       optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
       evaluates: configuration.data.hasValidation)
+    settings.dropout = training.dropout
     accumulation = training.gradientAccumulation
     threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
     recomputation = training.recomputation
