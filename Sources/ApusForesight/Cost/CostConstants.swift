@@ -12,6 +12,7 @@ package struct CostConstants: Hashable, Sendable, Codable {
 
   // MARK: Attention, share of peak that tiled kernels reach (forward; causal FLOPs)
 
+  /// Tiled attention of the first, second and third generation on Ampere and on Hopper and later.
   package var flash1Ampere: Double = 0.373
   package var flash2Ampere: Double = 0.634
   package var flash1Hopper: Double = 0.206
@@ -49,15 +50,18 @@ package struct CostConstants: Hashable, Sendable, Codable {
 
   /// Host seconds an instruction of a layer in frameworks that dispatch operations one by one.
   package var hostEager: Double = 2.5e-5
+  /// The same where a trainer fuses by hand.
   package var hostMegatron: Double = 1.5e-5
   /// The same under a tensor-parallel layer written in the framework's language.
   package var hostTensorParallel: Double = 0.000163
 
   // MARK: Communication
 
+  /// Seconds until a collective's first byte moves.
   package var collectiveStart: Double = 1e-5
   /// Factor on the links' latencies.
   package var collectiveLatency: Double = 1.25
+  /// Share of the links' bandwidth that rings reach, inside a node and between nodes.
   package var nodeLinkEfficiency: Double = 0.6
   package var networkEfficiency: Double = 0.793
   /// Slow-down of whichever of compute and communication runs beside the other.
@@ -74,7 +78,7 @@ package struct CostConstants: Hashable, Sendable, Codable {
 
   // MARK: Optimizer and step
 
-  /// Bytes a parameter that the update moves, beyond those that it must.
+  /// Times that the update moves the bytes that it must.
   package var optimizerPasses: Double = 1.5
   /// Seconds of a step that nothing else explains: data, logging, synchronising the host.
   package var stepSeconds: Double = 0.0259

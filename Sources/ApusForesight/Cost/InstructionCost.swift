@@ -41,7 +41,7 @@ struct InstructionCost: Sendable {
     case .layerNorm, .rmsNorm, .layerNormGradient, .rmsNormGradient, .layerNormWeightGradient,
       .rmsNormWeightGradient, .add, .copy, .positions, .embedding, .positionsGradient, .embeddingGradient,
       .addLayerNorm, .addRMSNorm, .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu,
-      .swigluGradient, .rotary, .columnSum, .cachedAttention, .bias:
+      .swigluGradient, .rotary, .columnSum, .cachedAttention, .bias, .dropout, .dropoutAdd, .dropoutGradient:
       return streaming(instruction, storages)
     case .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:
       // A divided head is priced whole (`dividedHead`).
