@@ -83,7 +83,8 @@ let package = Package(
     .testTarget(name: "ApusDataTests", dependencies: ["ApusData"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),
-    .testTarget(name: "ApusForesightTests", dependencies: ["ApusForesight"]),
+    .testTarget(
+      name: "ApusForesightTests", dependencies: ["ApusForesight", "ApusConfiguration"], exclude: ["Fixtures"]),
     .testTarget(
       name: "ApusTrainingTests",
       dependencies: [

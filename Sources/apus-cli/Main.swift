@@ -11,6 +11,7 @@ package enum Main {
       .command(GenerateCommand.self),
       .command(EvaluateCommand.self),
       .command(EstimateCommand.self),
+      .command(ForecastCommand.self),
       .command(ScheduleCommand.self),
       .command(ProfileCommand.self),
       .command(ValidateCommand.self),

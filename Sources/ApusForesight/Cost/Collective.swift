@@ -1,7 +1,4 @@
-/// What ranks do together.
-package enum CollectiveKind: String, Hashable, Sendable, CaseIterable {
-  case allReduce, allGather, reduceScatter, allToAll, sendReceive
-}
+import ApusCore
 
 /// The axis of the mesh along which ranks talk.
 package enum CommunicationAxis: String, Hashable, Sendable, CaseIterable {

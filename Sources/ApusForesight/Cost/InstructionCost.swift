@@ -39,12 +39,13 @@ struct InstructionCost: Sendable {
         heads: a.forward.heads, rows: inputs[1].rows,
         keys: a.forward.sequenceLength * job.layout.context, backward: true)
     case .layerNorm, .rmsNorm, .layerNormGradient, .rmsNormGradient, .layerNormWeightGradient,
-      .rmsNormWeightGradient, .add, .addLayerNorm, .addRMSNorm, .copy, .positions, .embedding,
-      .positionsGradient, .embeddingGradient, .dropout, .dropoutGradient, .dropoutAdd:
-      return streaming(instruction, storages, share: 1 / Double(tokenShards))
-    case .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu, .swigluGradient, .rotary, .columnSum,
-      .cachedAttention, .bias, .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:
-      return streaming(instruction, storages, share: 1)
+      .rmsNormWeightGradient, .add, .copy, .positions, .embedding, .positionsGradient, .embeddingGradient,
+      .addLayerNorm, .addRMSNorm, .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu,
+      .swigluGradient, .rotary, .columnSum, .cachedAttention, .bias, .dropout, .dropoutAdd, .dropoutGradient:
+      return streaming(instruction, storages)
+    case .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:
+      // A divided head is priced whole (`dividedHead`).
+      return Price()
     case .move, .startMove, .waitMove, .materialise:
       // Collectives are priced by their links (`CollectiveCost`), not by the device.
       return Price()
@@ -54,9 +55,6 @@ struct InstructionCost: Sendable {
     }
   }
 
-  /// Ranks that share the rows of norms and residuals.
-  private var tokenShards: Int { job.layout.sequenceParallel ? job.layout.tensor : 1 }
-
   private func product(m: Int, n: Int, k: Int, _ instruction: Instruction, _ storages: [Storage]) -> Price {
     var price = Price()
     let bytes = self.bytes(instruction, storages)
@@ -64,9 +62,10 @@ struct InstructionCost: Sendable {
     price.flops = 2 * Double(m) * Double(n) * Double(k)
     price.launches = 1
     if job.numbers.compute == .fp8 {
-      // Operands are scaled and cast: read in two bytes, written in one.
-      let elements = Double(m) * Double(k) + Double(k) * Double(n)
-      price.memory = 3 * elements / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
+      // The activation is scaled and cast, read in two bytes and written in one; the norm or gate before it
+      // does half of that in passing.
+      let elements = Double(m) * Double(k)
+      price.memory = 1.5 * elements / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
       price.launches += 4
     }
     return price
@@ -75,7 +74,16 @@ struct InstructionCost: Sendable {
   /// Products with the table and passes over the logits, which the frameworks that are foreseen hold whole.
   private func head(_ instruction: Instruction, _ storages: [Storage], products count: Int) -> Price {
     let (x, w) = (instruction.inputs[0], instruction.inputs[1])
-    let (t, d, v) = (x.rows, x.columns, w.rows)
+    return head(rows: x.rows, hidden: x.columns, vocabulary: w.rows, products: count)
+  }
+
+  /// The head where the table's rows are divided over tensor ranks: all of its work opens the backward segment.
+  func dividedHead() -> Price {
+    let v = (job.model.vocabularySize + job.layout.tensor - 1) / job.layout.tensor
+    return head(rows: job.localTokens, hidden: job.model.hiddenSize, vocabulary: v, products: 3)
+  }
+
+  private func head(rows t: Int, hidden d: Int, vocabulary v: Int, products count: Int) -> Price {
     let precision: HardwareDescription.Precision = job.numbers.compute == .fp8 ? .bf16 : job.numbers.product
     func seconds(_ m: Int, _ n: Int, _ k: Int) -> Double {
       products.seconds(m: m, n: n, k: k, precision, bytes: 2 * Double(m * n + n * k + m * k))
@@ -99,9 +107,9 @@ struct InstructionCost: Sendable {
     }
   }
 
-  private func streaming(_ instruction: Instruction, _ storages: [Storage], share: Double) -> Price {
+  private func streaming(_ instruction: Instruction, _ storages: [Storage]) -> Price {
     var price = Price()
-    let bytes = self.bytes(instruction, storages) * share * passes
+    let bytes = self.bytes(instruction, storages) * passes
     price.memory = bytes / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
     price.launches = 1
     return price
@@ -111,8 +119,7 @@ struct InstructionCost: Sendable {
   private var passes: Double {
     switch job.stack.name {
     case .apus: 1
-    case .eager, .nanotron: constants.frameworkPasses
-    case .compiled: constants.compiledPasses
+    case .eager, .nanotron, .compiled: constants.frameworkPasses
     case .megatron, .deepspeed: constants.fusedPasses
     }
   }
@@ -128,12 +135,5 @@ struct InstructionCost: Sendable {
     return sum
   }
 
-  private func width(_ storage: Storage) -> Double {
-    switch storage.role {
-    case .parameter, .communication: job.numbers.weightBytes
-    case .gradient: job.numbers.gradientBytes
-    case .activation: storage.type == .float32 ? job.numbers.activationBytes : Double(storage.type.byteCount)
-    case .optimizerState, .input, .result, .cache, .workspace: Double(storage.type.byteCount)
-    }
-  }
+  private func width(_ storage: Storage) -> Double { Double(storage.type.byteCount) }
 }

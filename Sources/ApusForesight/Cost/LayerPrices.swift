@@ -1,3 +1,4 @@
+import ApusCore
 import ApusModels
 import ApusProgram
 
@@ -7,6 +8,11 @@ package struct LayerPrices: Hashable, Sendable {
   package struct Pair: Hashable, Sendable {
     package var forward = Price()
     package var backward = Price()
+    /// The part of backward that nothing but the optimizer waits for: gradients of weights.
+    package var weights = Price()
+    /// Collectives along the tensor axis.
+    package var forwardCalls: [CollectiveCall] = []
+    package var backwardCalls: [CollectiveCall] = []
   }
 
   /// What stands before the layers.
@@ -19,53 +25,121 @@ package struct LayerPrices: Hashable, Sendable {
   /// Of those, the layer's input: what full recomputation keeps.
   package var input = 0.0
 
-  /// Records the rank's local program and prices it.
+  /// Records the rank's program and prices it.
   package init(_ job: TrainingJob, _ constants: CostConstants) {
     let cost = InstructionCost(job, constants)
-    var sums: [[[Price]]] = []
-    var kept: [SavedBytes] = []
-    for depth in [2, 3] {
-      let program = Self.program(job, depth: depth)
-      kept.append(SavedBytes(program, job))
-      var parts = [[Price]](repeating: [Price](repeating: Price(), count: 2), count: 3)
-      for (direction, kind) in [Segment.Kind.forward, .backward].enumerated() {
-        for instruction in program.segment(kind)?.instructions ?? [] {
-          parts[Self.part(of: instruction.label)][direction] += cost.price(instruction, program.storages)
-        }
-      }
-      sums.append(parts)
-    }
-    saved = kept[1] - kept[0]
+    let (two, three) = (Parts(job, cost, depth: 2), Parts(job, cost, depth: 3))
+    saved = three.saved - two.saved
     input =
       Double(job.localTokens) * Double(job.model.hiddenSize) * job.numbers.activationBytes
       / Double(job.layout.sequenceParallel ? job.layout.tensor : 1)
-    layer = Pair(forward: sums[1][1][0] - sums[0][1][0], backward: sums[1][1][1] - sums[0][1][1])
+    layer = three.layers - two.layers
     // What the first or last layer has beyond the others (recomputation at the ends) counts with the ends.
-    opening = Pair(
-      forward: sums[0][0][0] + sums[0][1][0] - layer.forward * 2,
-      backward: sums[0][0][1] + sums[0][1][1] - layer.backward * 2)
-    ending = Pair(forward: sums[0][2][0], backward: sums[0][2][1])
+    opening = two.opening + (two.layers - layer - layer)
+    ending = two.ending
   }
 
-  /// Index of a label's part: 0 before the layers, 1 layers, 2 after them.
-  private static func part(of label: String) -> Int {
-    label.hasPrefix("layer ") ? 1 : label.hasPrefix("embeddings") ? 0 : 2
+  /// A whole program of a certain depth, by parts.
+  struct Parts {
+    var opening = Pair()
+    var layers = Pair()
+    var ending = Pair()
+    var saved = SavedBytes()
+
+    init(_ job: TrainingJob, _ cost: InstructionCost, depth: Int) {
+      let program = LayerPrices.program(job, depth: depth)
+      saved = SavedBytes(program, job)
+      for kind in [Segment.Kind.forward, .backward] {
+        for instruction in program.segment(kind)?.instructions ?? [] {
+          let path: WritableKeyPath<Parts, Pair> =
+            instruction.label.hasPrefix("layer ")
+            ? \.layers : instruction.label.hasPrefix("embeddings") ? \.opening : \.ending
+          self[keyPath: path].add(
+            instruction, kind, job.layout.tensor > 1 && instruction.label == "head", cost, program.storages)
+        }
+      }
+      if job.layout.tensor > 1 { ending.backward += cost.dividedHead() }
+    }
   }
 
-  /// The program of one rank with its share of heads, columns and vocabulary.
+  /// The program of one rank. Sizes that the tensor degree does not divide are padded, as trainers pad them.
   static func program(_ job: TrainingJob, depth: Int) -> StepProgram {
     let t = job.layout.tensor
-    var local = job.model
-    local.layerCount = depth
-    local.headCount = max(1, local.headCount / t)
-    local.keyValueHeadCount = max(1, local.keyValueHeadCount / t)
-    while !local.headCount.isMultiple(of: local.keyValueHeadCount) { local.keyValueHeadCount -= 1 }
-    local.intermediateSize = max(1, local.intermediateSize / t)
-    local.vocabularySize = max(1, local.vocabularySize / t)
+    func padded(_ size: Int) -> Int { groups(of: t, in: size) * t }
+    var model = job.model
+    model.layerCount = depth
+    model.headCount = padded(model.headCount)
+    model.intermediateSize = padded(model.intermediateSize)
+    let heads = model.keyValueHeadCount
+    if !(heads.isMultiple(of: t) || t.isMultiple(of: heads)) || !model.headCount.isMultiple(of: heads) {
+      model.keyValueHeadCount = model.headCount
+    }
     let sequence = max(1, job.sequenceLength / job.layout.context)
-    local.maximumSequenceLength = sequence
-    return StepProgram.training(
-      local,
-      TrainingProgramSettings(microBatchSize: job.layout.microBatchSize, sequenceLength: sequence))
+    model.maximumSequenceLength = sequence
+    let rows = job.layout.microBatchSize * sequence
+    var settings = TrainingProgramSettings(
+      microBatchSize: job.layout.microBatchSize, sequenceLength: sequence, precision: job.numbers.policy,
+      layout: ParallelLayout(
+        tensor: t, sequenceParallel: job.layout.sequenceParallel && rows.isMultiple(of: t)),
+      communication: CommunicationPolicy(keepsGatheredInputs: job.stack.keepsGathered(job.layout)))
+    settings.isFused = job.stack.name == .apus
+    return StepProgram.training(model, settings)
+  }
+}
+
+extension LayerPrices.Pair {
+  /// Adds an instruction of a segment.
+  ///
+  /// - Parameter isDividedHead: its device work is priced elsewhere, with the whole head.
+  fileprivate mutating func add(
+    _ instruction: Instruction, _ kind: Segment.Kind, _ isDividedHead: Bool, _ cost: InstructionCost,
+    _ storages: [Storage]
+  ) {
+    if let move = instruction.op.move {
+      guard instruction.condition == .always, let collective = move.collective,
+        // Three numbers a row in a divided head: nothing beside the rest.
+        instruction.inputs[0].columns > 3
+      else { return }
+      let (input, output) = (instruction.inputs[0], instruction.outputs[0].tensor)
+      let bytes = Double(max(input.byteCount, output.byteCount))
+      let call = CollectiveCall(collective, .tensor, bytes: bytes)
+      if kind == .forward { forwardCalls.merge(call) } else { backwardCalls.merge(call) }
+      return
+    }
+    if isDividedHead { return }
+    let price = cost.price(instruction, storages)
+    if kind == .forward {
+      forward += price
+      return
+    }
+    backward += price
+    // Gradients of parameters and nothing else.
+    if instruction.outputs.allSatisfy({ storages[$0.tensor.storage].role == .gradient }) { weights += price }
+  }
+
+  static func + (a: Self, b: Self) -> Self { a.combined(b, 1) }
+  static func - (a: Self, b: Self) -> Self { a.combined(b, -1) }
+
+  private func combined(_ other: Self, _ sign: Int) -> Self {
+    var result = self
+    result.forward += other.forward * Double(sign)
+    result.backward += other.backward * Double(sign)
+    result.weights += other.weights * Double(sign)
+    for call in other.forwardCalls { result.forwardCalls.merge(call, times: sign) }
+    for call in other.backwardCalls { result.backwardCalls.merge(call, times: sign) }
+    return result
+  }
+}
+
+extension [CollectiveCall] {
+  /// Adds a call to its equals, or takes it away; none left is none.
+  fileprivate mutating func merge(_ call: CollectiveCall, times: Int = 1) {
+    let count = call.count * times
+    if let index = firstIndex(where: { ($0.kind, $0.axis, $0.bytes) == (call.kind, call.axis, call.bytes) }) {
+      self[index].count += count
+      if self[index].count == 0 { remove(at: index) }
+    } else if count != 0 {
+      append(CollectiveCall(call.kind, call.axis, bytes: call.bytes, count: count))
+    }
   }
 }

@@ -1,3 +1,5 @@
+import ApusCore
+
 /// A kind of accelerator in its usual node and network: everything that prices depend on.
 ///
 /// Bytes are bytes, rates are a second, times are seconds. Read from YAML (`HardwareDescription+YAML.swift`);
@@ -88,7 +90,7 @@ package struct CollectiveCurve: Hashable, Sendable {
       case .allReduce: allReduce
       case .allGather: allGather
       case .reduceScatter: reduceScatter
-      case .allToAll, .sendReceive: allGather
+      default: allGather
       }
     guard let upper = nodes.firstIndex(where: { $0 >= count }) else { return values[values.count - 1] }
     if upper == 0 || nodes[upper] == count { return values[upper] }

@@ -12,15 +12,13 @@ package struct JobLayout: Hashable, Sendable {
   /// Ranks of the data axis that share one copy of what is sharded.
   package var shardDegree: Int
   package var sequenceParallel: Bool
-  package var schedule: JobSchedule
-  /// Stages that a rank holds.
-  package var stagesPerRank: Int
+  package var schedule: PipelineSchedule
   package var microBatchSize: Int
   /// Micro-batches of a replica in a step.
   package var microbatches: Int
 
   package init(
-    _ layout: ParallelLayout, schedule: JobSchedule = .oneForwardOneBackward, stagesPerRank: Int = 1,
+    _ layout: ParallelLayout, schedule: PipelineSchedule = .oneForwardOneBackward,
     microBatchSize: Int, microbatches: Int
   ) {
     data = layout.data
@@ -32,20 +30,9 @@ package struct JobLayout: Hashable, Sendable {
     shardDegree = layout.shardDegree ?? layout.data
     sequenceParallel = layout.sequenceParallel && layout.tensor > 1
     self.schedule = layout.pipeline > 1 ? schedule : .oneForwardOneBackward
-    self.stagesPerRank = stagesPerRank
     self.microBatchSize = microBatchSize
     self.microbatches = microbatches
   }
 
   package var worldSize: Int { data * tensor * context * pipeline }
-}
-
-/// How a pipeline's stages order their micro-batches.
-package enum JobSchedule: String, Hashable, Sendable, CaseIterable {
-  case naive
-  case allForwardAllBackward
-  case oneForwardOneBackward
-  case interleaved
-  case zeroBubbleH1, zeroBubbleH2
-  case dualPipe
 }

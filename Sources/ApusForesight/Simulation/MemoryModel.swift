@@ -16,29 +16,33 @@ struct MemoryModel {
   func forecast() -> MemoryForecast {
     let stages = StagePlan.stages(job)
     var worst = MemoryForecast()
-    for index in stages.indices {
-      let one = stage(index, stages)
+    for device in 0..<job.layout.pipeline {
+      let one = self.device(device, stages)
       if one.devicePeak > worst.devicePeak { worst = one }
     }
     worst.fits = worst.devicePeak <= job.hardware.memoryBytes
     return worst
   }
 
-  private func stage(_ index: Int, _ stages: [StageContent]) -> MemoryForecast {
+  private func device(_ device: Int, _ stages: [StageContent]) -> MemoryForecast {
     let (layout, numbers) = (job.layout, job.numbers)
-    let content = stages[index]
-    let count = parameters.count(content)
+    let contents = self.contents(of: device, stages)
+    let count = contents.reduce(0) { $0 + parameters.count($1) }
     let shards = Double(layout.shardDegree * layout.context)
     var memory = MemoryForecast()
-    memory.stage = index
+    memory.stage = device
     memory.parameters = count * numbers.weightBytes / (layout.zeroStage >= 3 ? shards : 1)
     memory.gradients = count * numbers.gradientBytes / (layout.zeroStage >= 2 ? shards : 1)
     memory.optimizer = count * numbers.optimizerBytes / (layout.zeroStage >= 1 ? shards : 1)
     let rows = Double(job.localTokens)
-    let inFlight = Double(inFlight(index))
-    memory.activations =
-      inFlight * (Double(content.layers) * savedOfLayer + (content.hasEmbedding ? prices.input : 0))
-    memory.temporary = temporary(content, rows: rows, count: count)
+    // Chunks share what is in flight evenly.
+    let inFlight = inFlight(device) / Double(contents.count)
+    for content in contents {
+      memory.activations +=
+        inFlight
+        * (Double(content.layers) * savedOfLayer + (content.hasEmbedding ? prices.input : 0))
+      memory.temporary = max(memory.temporary, temporary(content, rows: rows, count: count))
+    }
     memory.allocatedPeak =
       memory.parameters + memory.gradients + memory.optimizer + memory.activations + memory.temporary
     // The moments appear with the first update; master weights stand from the start.
@@ -49,20 +53,29 @@ struct MemoryModel {
     return memory
   }
 
-  /// Micro-batches whose activations a stage holds at once.
-  private func inFlight(_ stage: Int) -> Int {
+  private func contents(of device: Int, _ stages: [StageContent]) -> [StageContent] {
+    let (p, schedule) = (job.layout.pipeline, job.layout.schedule)
+    if p == 1 { return stages }
+    if schedule.isBidirectional { return [stages[device], stages[p - 1 - device]] }
+    return (0..<schedule.chunks).map { stages[$0 * p + device] }
+  }
+
+  /// Micro-batches, counted once a chunk, whose activations a device holds at once (`peakLive` counts them in
+  /// the orders themselves; a test compares).
+  func inFlight(_ device: Int) -> Double {
     let (m, p) = (job.layout.microbatches, job.layout.pipeline)
+    if p == 1 { return 1 }
     switch job.layout.schedule {
     case .naive: return 1
-    case .allForwardAllBackward: return m
-    case .oneForwardOneBackward, .zeroBubbleH1: return min(m, p - stage)
-    case .zeroBubbleH2: return min(m, 2 * (p - stage) - 1)
-    case .interleaved:
-      // (p - 1) 2 + (v - 1) p + 1 chunks of 1 / v layers on the first stage (Narayanan et al. 2021).
-      let v = job.layout.stagesPerRank
-      let chunks = 2 * (p - stage - 1) + (v - 1) * p + 1
-      return min(m, (chunks + v - 1) / v)
-    case .dualPipe: return min(m, p + 1)
+    case .allForwardAllBackward: return Double(m)
+    case .oneForwardOneBackward: return Double(min(m, p - device))
+    // Until the last half of backward has run.
+    case .zeroBubbleH1: return Double(min(m, p))
+    case .zeroBubbleH2: return Double(min(m, 2 * p - 1))
+    case .interleaved(let chunks, let group):
+      let most = max(group ?? min(p, m), min(p, m))
+      return Double(min(m * chunks, 2 * (p - device - 1) + (chunks - 1) * most + 1))
+    case .dualPipe: return Double(min(m, p + 1))
     }
   }
 
@@ -81,7 +94,6 @@ struct MemoryModel {
   private var whole: Double {
     var bytes = prices.saved.values
     if !job.stack.fusesPieces { bytes += prices.saved.pieces }
-    if job.stack.keepsGathered(job.layout) { bytes += prices.saved.gathered }
     return bytes
   }
 

@@ -1,6 +1,6 @@
 import ApusModels
 
-/// What one pipeline stage (one rank of the pipeline axis, all its virtual stages together) holds.
+/// What one pipeline stage holds.
 package struct StageContent: Hashable, Sendable {
   package var layers: Int
   package var hasEmbedding: Bool
@@ -9,12 +9,15 @@ package struct StageContent: Hashable, Sendable {
   package var receivesLogits = false
 }
 
-/// How a model's layers are shared out to stages.
+/// How a model's layers are shared out to the stages that a micro-batch passes.
 package enum StagePlan {
-  /// One entry a stage; a stage may be empty when there are more stages than blocks.
+  /// One entry a stage, in the order in which a micro-batch passes them; a stage may be empty when there are
+  /// more stages than blocks.
   package static func stages(_ job: TrainingJob) -> [StageContent] {
-    let (count, layers) = (job.layout.pipeline, job.model.layerCount)
-    guard count > 1 else { return [StageContent(layers: layers, hasEmbedding: true, hasHead: true)] }
+    let layers = job.model.layerCount
+    let devices = job.layout.pipeline
+    guard devices > 1 else { return [StageContent(layers: layers, hasEmbedding: true, hasHead: true)] }
+    let count = job.layout.schedule.stages(devices: devices)
     switch job.stack.partition {
     case .even:
       return (0..<count).map { stage in

@@ -3,11 +3,11 @@ import ApusModels
 /// What foresight says about one step.
 package struct StepForecast: Hashable, Sendable {
   package var stepSeconds = 0.0
-  /// Of the slowest stage: seconds its device computes.
+  /// The figures of time that follow are those of the device that ends the step last: seconds it computes.
   package var computeSeconds = 0.0
   /// Seconds it waits for the host to dispatch.
   package var hostSeconds = 0.0
-  /// Seconds it waits for other stages.
+  /// Seconds it waits for other stages, their messages included.
   package var bubbleSeconds = 0.0
   /// Communication that nothing hides, by axis.
   package var exposed: [CommunicationAxis: Double] = [:]

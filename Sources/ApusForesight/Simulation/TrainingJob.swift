@@ -1,3 +1,4 @@
+import ApusCore
 import ApusModels
 
 /// A training step to foresee: the model, its layout on a cluster, numbers and kernels.
@@ -61,8 +62,25 @@ package struct JobNumbers: Hashable, Sendable {
     self.parameterWireBytes = parameterWireBytes
   }
 
+  /// What the trainers of today keep when they compute in a type: 16 bytes a parameter.
+  package init(of compute: Compute) {
+    self.init(compute: compute)
+    guard compute == .fp32 else { return }
+    (weightBytes, gradientBytes, optimizerBytes) = (4, 4, 8)
+    (gradientWireBytes, parameterWireBytes) = (4, 4)
+  }
+
   /// Bytes of an activation; fp8 covers products' operands only.
   package var activationBytes: Double { compute == .fp32 ? 4 : 2 }
+
+  /// As a program is recorded: fp8 covers the operands of products alone.
+  package var policy: PrecisionPolicy {
+    switch compute {
+    case .fp32: .fp32
+    case .bf16, .fp8: gradientBytes > 2 ? .bf16SummingInFloat32 : .bf16
+    case .fp16: PrecisionPolicy(compute: .float16, gradients: gradientBytes > 2 ? .float32 : .float16)
+    }
+  }
 
   /// The type in which products multiply.
   package var product: HardwareDescription.Precision {

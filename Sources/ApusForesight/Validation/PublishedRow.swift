@@ -48,7 +48,7 @@ package struct PublishedRow: Sendable {
     identifier = fields.text("row_id")
     modelName = fields.text("model_name")
     track = fields.text("track")
-    failed = fields.text("status") == "failed"
+    failed = !["ok", ""].contains(fields.text("status"))
     scoresTime = fields.text("score_time") != "0"
     scoresMemory = fields.text("score_mem") != "0"
     measuredSeconds = fields.number("step_time_s")

@@ -109,8 +109,7 @@ enum RowReading {
         data: data, tensor: tensor, context: context, pipeline: pipeline,
         expert: try fields.count("ep", default: 1), zeroStage: zeroStage(&fields),
         sequenceParallel: sequenceParallel(&fields)),
-      schedule: try schedule(&fields, pipeline: pipeline),
-      stagesPerRank: try stagesPerRank(&fields, pipeline),
+      schedule: try schedule(&fields, devices: pipeline, microbatches: microbatches),
       microBatchSize: microBatch, microbatches: microbatches)
   }
 
@@ -131,28 +130,35 @@ enum RowReading {
   }
 
   private static func schedule(
-    _ fields: inout RowFields, pipeline: Int
-  ) throws(Missing) -> JobSchedule {
-    guard pipeline > 1 else { return .oneForwardOneBackward }
+    _ fields: inout RowFields, devices: Int, microbatches: Int
+  ) throws(Missing) -> PipelineSchedule {
+    guard devices > 1 else { return .oneForwardOneBackward }
     let text = fields.text("pp_schedule").lowercased()
-    if text.isEmpty { fields.note("pp_schedule", "1F1B") }
-    if text.contains("interleaved") { return .interleaved }
-    if text.contains("dualpipe") { return .dualPipe }
-    if text.contains("zb-h2") || text.contains("zero bubble 2") { return .zeroBubbleH2 }
-    if text.contains("zb") || text.contains("zero bubble") { return .zeroBubbleH1 }
-    if text.contains("1f1b") { return .oneForwardOneBackward }
-    return text.contains("afab") || text.contains("gpipe") ? .allForwardAllBackward : .oneForwardOneBackward
-  }
-
-  private static func stagesPerRank(_ fields: inout RowFields, _ pipeline: Int) throws(Missing) -> Int {
-    guard pipeline > 1 else { return 1 }
-    if let written = try fields.count("vpp") { return written }
-    if fields.text("pp_schedule").lowercased().contains("interleaved") {
-      // The fewest layers a stage give the smallest bubble; two stages a rank is the usual start.
-      fields.note("vpp", "2")
-      return 2
+    let chunks = try fields.count("vpp") ?? 1
+    let schedule: PipelineSchedule
+    if text.contains("interleaved") {
+      // Two chunks a device are the usual start.
+      if chunks == 1, fields.text("vpp").isEmpty { fields.note("vpp", "2") }
+      schedule = .interleaved(chunks: fields.text("vpp").isEmpty ? 2 : chunks, group: nil)
+    } else if text.contains("dualpipe") {
+      schedule = .dualPipe
+    } else if text.contains("zb-h2") || text.contains("zero bubble 2") {
+      schedule = .zeroBubbleH2
+    } else if text.contains("zb") || text.contains("zero bubble") {
+      schedule = .zeroBubbleH1
+    } else if (text.contains("afab") || text.contains("gpipe")) && !text.contains("1f1b") {
+      schedule = .allForwardAllBackward
+    } else {
+      if text.isEmpty { fields.note("pp_schedule", "1F1B") }
+      schedule = chunks > 1 ? .interleaved(chunks: chunks, group: nil) : .oneForwardOneBackward
     }
-    return 1
+    do {
+      try schedule.check(devices: devices, microbatches: microbatches)
+      return schedule
+    } catch {
+      fields.note("pp_schedule", "1F1B (\(error.description))")
+      return .oneForwardOneBackward
+    }
   }
 
   // MARK: Numbers and kernels
@@ -176,14 +182,9 @@ enum RowReading {
     let text = fields.text("precision").lowercased()
     if text.isEmpty { fields.note("precision", "bf16") }
     let compute: JobNumbers.Compute =
-      text.contains("fp8") || text.contains("float8")
+      text.contains("fp8") || text.contains("float8") || text.contains("fp4")
       ? .fp8 : text.hasPrefix("fp16") ? .fp16 : text.hasPrefix("fp32") ? .fp32 : .bf16
-    var numbers = JobNumbers(compute: compute)
-    if compute == .fp32 {
-      numbers = JobNumbers(
-        compute: .fp32, weightBytes: 4, gradientBytes: 4, optimizerBytes: 8, gradientWireBytes: 4,
-        parameterWireBytes: 4)
-    }
+    var numbers = JobNumbers(of: compute)
     if text.contains("fp32 grad accumulation") {
       (numbers.gradientBytes, numbers.gradientWireBytes) = (4, 4)
     }

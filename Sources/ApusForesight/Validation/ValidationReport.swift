@@ -27,9 +27,19 @@ package struct ValidationReport: Sendable {
   /// Predicts every row that can be predicted.
   package init(_ table: CSVTable, _ catalogue: HardwareCatalogue, _ constants: CostConstants) {
     let simulator = StepSimulator(constants)
-    outcomes = table.rows.map { line in
-      let row = PublishedRow(table, line, catalogue)
-      return Outcome(row: row, forecast: row.job.map(simulator.forecast))
+    var rows = table.rows.map { PublishedRow(table, $0, catalogue) }
+    let forecasts = simulator.forecasts(rows.compactMap(\.job))
+    var next = forecasts.makeIterator()
+    outcomes = rows.indices.map { index in
+      guard rows[index].job != nil, let forecast = next.next() else {
+        return Outcome(row: rows[index], forecast: nil)
+      }
+      switch forecast {
+      case .success(let forecast): return Outcome(row: rows[index], forecast: forecast)
+      case .failure(let error):
+        rows[index].problem = "\(error)"
+        return Outcome(row: rows[index], forecast: nil)
+      }
     }
   }
 

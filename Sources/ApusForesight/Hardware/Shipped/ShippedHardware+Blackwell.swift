@@ -1,8 +1,10 @@
 extension ShippedHardware {
   static let blackwell = [
     blackwell(name: "B200", aliases: "B200-180GB", bf16: "2250", fp8: "4500", memory: "178.4", devices: "8"),
-    blackwell(name: "GB200", aliases: "GB200-NVL72", bf16: "2500", fp8: "5000", memory: "184.0", devices: "72"),
-    blackwell(name: "GB300", aliases: "GB300-NVL72", bf16: "2500", fp8: "5000", memory: "277.0", devices: "72"),
+    blackwell(
+      name: "GB200", aliases: "GB200-NVL72", bf16: "2500", fp8: "5000", memory: "184.0", devices: "72"),
+    blackwell(
+      name: "GB300", aliases: "GB300-NVL72", bf16: "2500", fp8: "5000", memory: "277.0", devices: "72"),
   ]
 
   private static func blackwell(

@@ -10,7 +10,8 @@ extension ShippedHardware {
     hopper(
       name: "H200", aliases: "H200-141GB", memory: "139.8", bandwidth: "4800", sustained: "0.68", link: "450"),
     // Export model: the H100's chip with 16 instead of 36 lanes.
-    hopper(name: "H800", aliases: "H800-80GB", memory: "79.1", bandwidth: "3350", sustained: "0.68", link: "200"),
+    hopper(
+      name: "H800", aliases: "H800-80GB", memory: "79.1", bandwidth: "3350", sustained: "0.68", link: "200"),
   ]
 
   private static func hopper(
