@@ -23,17 +23,19 @@ extension TrainingSection {
     let tokens = reader.integer("tokens", 1...Int.max)
     let sequenceLength = Self.readSequenceLength(in: &reader, surroundings)
     let batch = Self.readBatch(in: &reader, sequenceLength, surroundings)
+    let ramp = BatchStage.read(in: &reader, batch, sequenceLength)
     let schedule = reader.choice("schedule", Schedule.self) ?? .cosine
     let rate = reader.number("learning_rate", .positive)
     let minimum = reader.number("minimum_learning_rate", .notNegative)
     let warmup = reader.integer("warmup_steps", 0...Self.mostSteps)
-    let resolvedSteps = Self.resolveSteps(steps, tokens, batch, sequenceLength, in: &reader)
+    let resolvedSteps = Self.resolveSteps(steps, tokens, batch, ramp, sequenceLength, in: &reader)
     self.init(
       steps: resolvedSteps ?? 1,
       sequenceLength: sequenceLength ?? 1,
       microBatchSize: batch?.microBatchSize ?? 1,
       gradientAccumulation: batch?.gradientAccumulation ?? 1,
       globalBatchSize: batch?.globalBatchSize,
+      batchRamp: ramp,
       learningRate: rate ?? 3e-4,
       minimumLearningRate: minimum,
       warmupSteps: warmup,
@@ -101,7 +103,8 @@ extension TrainingSection {
 
   /// Steps as written, or as many as the tokens need: ceil(tokens / tokens of a step).
   private static func resolveSteps(
-    _ steps: Int?, _ tokens: Int?, _ batch: BatchPlan?, _ sequenceLength: Int?, in reader: inout SectionReader
+    _ steps: Int?, _ tokens: Int?, _ batch: BatchPlan?, _ ramp: [BatchStage], _ sequenceLength: Int?,
+    in reader: inout SectionReader
   ) -> Int? {
     if reader.has("steps"), reader.has("tokens") {
       reader.report(
@@ -114,7 +117,20 @@ extension TrainingSection {
     }
     guard let batch, let sequenceLength else { return steps }
     let tokensPerStep = batch.globalBatchSize * sequenceLength
-    let count = steps ?? tokens.map { ($0 - 1) / tokensPerStep + 1 }
+    // The ramp's steps have fewer tokens.
+    var (rampSteps, rampTokens) = (0, 0)
+    for stage in ramp {
+      rampTokens += (stage.untilStep - rampSteps) * stage.globalBatchSize * sequenceLength
+      rampSteps = stage.untilStep
+    }
+    let count =
+      steps ?? tokens.map { rampSteps + max(0, $0 - rampTokens + tokensPerStep - 1) / tokensPerStep }
+    if let count, count <= rampSteps, !ramp.isEmpty {
+      reader.report(
+        BatchStage.key, "the last stage ends at step \(rampSteps), but the training has \(count) steps",
+        "end the ramp before the last step")
+      return nil
+    }
     guard let count else { return nil }
     if count > mostSteps || count.multipliedReportingOverflow(by: tokensPerStep).overflow {
       let key = steps == nil ? "tokens" : "steps"

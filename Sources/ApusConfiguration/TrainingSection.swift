@@ -44,6 +44,8 @@ public struct TrainingSection: Hashable, Sendable, Codable {
   public var gradientAccumulation: Int
   /// Samples of one optimizer step on all replicas.
   public var globalBatchSize: Int
+  /// Smaller batches of the first steps; empty without a ramp.
+  public var batchRamp: [BatchStage]
   /// The highest learning rate, reached at the end of the warm-up.
   public var learningRate: Double
   /// The learning rate of the last step.
@@ -80,7 +82,8 @@ public struct TrainingSection: Hashable, Sendable, Codable {
 
   public init(
     steps: Int, sequenceLength: Int, microBatchSize: Int = 8, gradientAccumulation: Int = 1,
-    globalBatchSize: Int? = nil, learningRate: Double = 3e-4, minimumLearningRate: Double? = nil,
+    globalBatchSize: Int? = nil, batchRamp: [BatchStage] = [], learningRate: Double = 3e-4,
+    minimumLearningRate: Double? = nil,
     warmupSteps: Int? = nil, schedule: Schedule = .cosine, beta1: Double = 0.9, beta2: Double = 0.95,
     epsilon: Double = 1e-8, weightDecay: Double = 0.1, decay: Decay = .matrices, gradientClip: Double = 1,
     dropout: Double = 0, seed: Int = 1234, precision: Precision = .fp32,
@@ -93,6 +96,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     self.microBatchSize = microBatchSize
     self.gradientAccumulation = gradientAccumulation
     self.globalBatchSize = globalBatchSize ?? microBatchSize * gradientAccumulation
+    self.batchRamp = batchRamp
     self.learningRate = learningRate
     self.minimumLearningRate =
       schedule == .constant ? learningRate : minimumLearningRate ?? Self.tenth(of: learningRate)
@@ -127,7 +131,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
   public var globalBatchTokens: Int { globalBatchSize * sequenceLength }
 
   /// Tokens of the whole training.
-  public var tokens: Int { steps * globalBatchTokens }
+  public var tokens: Int { tokens(throughStep: steps) }
 
   /// A tenth, moved in decimal: of 0.0003 it is 0.00003, where division gives 0.000029999999999999997.
   static func tenth(of rate: Double) -> Double {
@@ -147,6 +151,17 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     entries.add("gradient_accumulation", gradientAccumulation)
     entries.add("global_batch_size", globalBatchSize)
     entries.add("global_batch_tokens", globalBatchTokens)
+    if !batchRamp.isEmpty {
+      entries.add(
+        BatchStage.key,
+        .list(
+          batchRamp.map { stage in
+            var nested = ResolvedEntries()
+            nested.add("until_step", stage.untilStep)
+            nested.add("global_batch_size", stage.globalBatchSize)
+            return .mapping(nested)
+          }))
+    }
     entries.add("learning_rate", learningRate)
     if schedule != .constant { entries.add("minimum_learning_rate", minimumLearningRate) }
     entries.add("warmup_steps", warmupSteps)

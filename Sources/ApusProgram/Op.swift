@@ -32,12 +32,12 @@ package enum Op: Hashable, Sendable {
   case attentionGradient(AttentionGradient)
   case headLossGradient(HeadLossGradient)
   case copy(Copy)
+  case dropoutGradient(DropoutGradient)
   case crossEntropyStatistics(CrossEntropyStatistics)
   case crossEntropyLosses(CrossEntropyLosses)
   case crossEntropyGradient(CrossEntropyGradient)
   case startMove(StartMove)
   case waitMove(WaitMove)
-  case dropoutGradient(DropoutGradient)
   // Emitted by fusion.
   case addLayerNorm(AddLayerNorm)
   case addRMSNorm(AddRMSNorm)
@@ -81,12 +81,12 @@ package enum Op: Hashable, Sendable {
     case .attentionGradient(let o): o
     case .headLossGradient(let o): o
     case .copy(let o): o
+    case .dropoutGradient(let o): o
     case .crossEntropyStatistics(let o): o
     case .crossEntropyLosses(let o): o
     case .crossEntropyGradient(let o): o
     case .startMove(let o): o
     case .waitMove(let o): o
-    case .dropoutGradient(let o): o
     case .addLayerNorm(let o): o
     case .addRMSNorm(let o): o
     case .biasGELU(let o): o

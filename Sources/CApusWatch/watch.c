@@ -2,12 +2,20 @@
 #include "apus_watch.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <ucontext.h>
+
+int64_t apus_heap_bytes(void) {
+  struct mallinfo2 info = mallinfo2();
+  return (int64_t)(info.uordblks + info.hblkhd);
+}
 
 // Held from the beginning of a watch to its end.
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
@@ -19,6 +27,31 @@ static struct {
   uint8_t *notes;
   struct sigaction earlier;
 } watch;
+
+// Kernels of the matrix library keep numbers below the stack pointer, where a signal's frame would overwrite them: the
+// handler needs a stack of its own in every thread.
+static void give_thread_a_signal_stack(void) {
+  static const size_t size = 1 << 16;
+  stack_t present;
+  if (sigaltstack(NULL, &present) == 0 && !(present.ss_flags & SS_DISABLE)) return;
+  stack_t stack = {.ss_sp = malloc(size), .ss_size = size, .ss_flags = 0};
+  if (stack.ss_sp != NULL) sigaltstack(&stack, NULL);
+}
+
+void apus_watch_join(void *arrivals, int64_t index) {
+  (void)index;
+  apus_watch_arrivals *all = arrivals;
+  give_thread_a_signal_stack();
+  __atomic_add_fetch(&all->arrived, 1, __ATOMIC_ACQ_REL);
+  // Whoever leaves early would take the place of a thread that has not come yet. A pool may have fewer threads than
+  // it was asked for, so the wait ends.
+  struct timespec now, start;
+  clock_gettime(CLOCK_MONOTONIC, &start);
+  do {
+    sched_yield();
+    clock_gettime(CLOCK_MONOTONIC, &now);
+  } while (__atomic_load_n(&all->arrived, __ATOMIC_ACQUIRE) < all->threads && now.tv_sec - start.tv_sec < 3);
+}
 
 #if defined(__x86_64__)
 
@@ -50,6 +83,9 @@ static void handle(int signal, siginfo_t *info, void *context) {
              && __atomic_compare_exchange_n(&watch.notes[index], &present, APUS_WATCH_READ, 0, __ATOMIC_ACQ_REL,
                                             __ATOMIC_ACQUIRE)) {
     open_chunk(index, PROT_READ);
+    // A thread that wrote meanwhile may have opened the chunk wider before this closed it again.
+    if (__atomic_load_n(&watch.notes[index], __ATOMIC_ACQUIRE) != APUS_WATCH_READ)
+      open_chunk(index, PROT_READ | PROT_WRITE);
   }
 }
 
@@ -67,7 +103,7 @@ int apus_watch_begin(void *base, size_t bytes, size_t chunk) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_sigaction = handle;
-  action.sa_flags = SA_SIGINFO | SA_NODEFER;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
   sigaction(SIGSEGV, &action, &watch.earlier);
   return 0;

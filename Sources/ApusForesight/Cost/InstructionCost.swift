@@ -39,8 +39,8 @@ struct InstructionCost: Sendable {
         heads: a.forward.heads, rows: inputs[1].rows,
         keys: a.forward.sequenceLength * job.layout.context, backward: true)
     case .layerNorm, .rmsNorm, .layerNormGradient, .rmsNormGradient, .layerNormWeightGradient,
-      .rmsNormWeightGradient, .add, .addLayerNorm, .addRMSNorm, .copy, .positions, .embedding,
-      .positionsGradient, .embeddingGradient, .dropout, .dropoutGradient, .dropoutAdd:
+      .rmsNormWeightGradient, .add, .addLayerNorm, .addRMSNorm, .dropout, .dropoutGradient, .dropoutAdd,
+      .copy, .positions, .embedding, .positionsGradient, .embeddingGradient:
       return streaming(instruction, storages, share: 1 / Double(tokenShards))
     case .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu, .swigluGradient, .rotary, .columnSum,
       .cachedAttention, .bias, .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:

@@ -36,7 +36,8 @@ struct MemoryModel {
     memory.optimizer = count * numbers.optimizerBytes / (layout.zeroStage >= 1 ? shards : 1)
     let rows = Double(job.localTokens)
     let inFlight = Double(inFlight(index))
-    memory.activations = inFlight * (Double(content.layers) * savedOfLayer + (content.hasEmbedding ? prices.input : 0))
+    memory.activations =
+      inFlight * (Double(content.layers) * savedOfLayer + (content.hasEmbedding ? prices.input : 0))
     memory.temporary = temporary(content, rows: rows, count: count)
     memory.allocatedPeak =
       memory.parameters + memory.gradients + memory.optimizer + memory.activations + memory.temporary

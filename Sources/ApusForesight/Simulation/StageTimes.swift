@@ -42,7 +42,8 @@ struct StageTimes {
     // Context ranks hold the same parameters, so gradients are reduced over data and context together.
     let stride =
       axis == .data
-      ? job.stack.order.stride(of: .context, in: job.layout) : job.stack.order.stride(of: axis, in: job.layout)
+      ? job.stack.order.stride(of: .context, in: job.layout)
+      : job.stack.order.stride(of: axis, in: job.layout)
     return RankPlacement(ranks: ranks, stride: stride, devicesPerNode: job.hardware.devicesPerNode)
   }
 

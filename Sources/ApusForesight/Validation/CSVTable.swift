@@ -120,7 +120,8 @@ package struct CSVTable: Sendable {
   package static func line(_ fields: [String]) -> String {
     fields.map { field in
       field.contains { $0 == "," || $0 == "\"" || $0.isNewline }
-        ? "\"" + field.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
+        ? "\"" + field.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
+          + "\""
         : field
     }.joined(separator: ",") + "\n"
   }

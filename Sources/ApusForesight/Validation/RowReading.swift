@@ -109,7 +109,8 @@ enum RowReading {
         data: data, tensor: tensor, context: context, pipeline: pipeline,
         expert: try fields.count("ep", default: 1), zeroStage: zeroStage(&fields),
         sequenceParallel: sequenceParallel(&fields)),
-      schedule: try schedule(&fields, pipeline: pipeline), stagesPerRank: try stagesPerRank(&fields, pipeline),
+      schedule: try schedule(&fields, pipeline: pipeline),
+      stagesPerRank: try stagesPerRank(&fields, pipeline),
       microBatchSize: microBatch, microbatches: microbatches)
   }
 

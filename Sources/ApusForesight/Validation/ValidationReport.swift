@@ -91,7 +91,8 @@ package struct ValidationReport: Sendable {
   package var groups: [GroupScores] {
     var grouped: [String: [(outcome: Outcome, predicted: Double, measured: Double)]] = [:]
     for outcome in outcomes {
-      guard outcome.row.scoresTime, !outcome.row.failed, let forecast = outcome.forecast, let job = outcome.row.job,
+      guard outcome.row.scoresTime, !outcome.row.failed, let forecast = outcome.forecast,
+        let job = outcome.row.job,
         let measured = outcome.row.measuredSeconds, measured > 0
       else { continue }
       let throughput = Double(job.tokensPerStep) / measured / Double(job.layout.worldSize)

@@ -13,11 +13,11 @@ public struct StepRecorder {
   package let communication: CommunicationPolicy
   /// Element types of the parameters that are declared next, and by them of everything computed from them.
   package let precision: PrecisionPolicy
+  /// What is dropped of the tensors that the model says; nil drops nothing.
+  package var dropout: DropoutRecording?
   /// Whether the unit that is declared next belongs to the last one.
   var joinsNextUnit = false
   private var transfers = 0
-  /// What is dropped of the tensors that the model says; nil drops nothing.
-  package var dropout: DropoutRecording?
 
   package init(
     mesh: Mesh = .single, communication: CommunicationPolicy = CommunicationPolicy(),

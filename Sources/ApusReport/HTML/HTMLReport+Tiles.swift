@@ -15,6 +15,9 @@ extension HTMLReport {
         tiles.append(Tile("Bits per byte", bits.formatted(decimals: 3), "validation, \(at)"))
       }
     }
+    if let noise = records.last(where: { $0.noiseScaleTokens != nil })?.noiseScaleTokens {
+      tiles.append(Tile("Critical batch", Self.short(noise), "tokens, the gradient noise scale"))
+    }
     if let rate = Self.median(records.map(\.tokensPerSecond)) {
       tiles.append(Tile("Tokens per second", Self.short(rate), "median"))
     }

@@ -40,6 +40,9 @@ extension StepRecord {
     case .validationBitsPerByte: validationBitsPerByte
     case .lossScale: lossScale
     case .skippedSteps: skippedSteps.map(Double.init)
+    case .gradientSignal: gradientSignal
+    case .gradientNoise: gradientNoise
+    case .noiseScaleTokens: noiseScaleTokens
     }
   }
 

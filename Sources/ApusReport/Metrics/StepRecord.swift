@@ -33,13 +33,20 @@ package struct StepRecord: Codable, Hashable, Sendable {
   package var lossScale: Double?
   /// Steps of the whole run so far whose update was skipped because scaled gradients overflowed, in fp16 runs.
   package var skippedSteps: Int?
+  /// The step's own estimates of the squared norm of the true gradient and of a token's gradient variance
+  /// (McCandlish et al. 2018, appendix A.1), in steps of several micro-batches.
+  package var gradientSignal: Double?
+  package var gradientNoise: Double?
+  /// Smoothed noise over smoothed signal, tokens: the critical batch size.
+  package var noiseScaleTokens: Double?
 
   package init(
     step: Int, loss: Double, gradientNorm: Double, learningRate: Double, tokensPerSecond: Double,
     tokensPerSecondPerRank: Double, stepSeconds: Double, forwardSeconds: Double, backwardSeconds: Double,
     optimizerSeconds: Double, dataWaitSeconds: Double, modelFLOPsUtilization: Double? = nil,
     peakMemoryBytes: Int, tokensSeen: Int, secondsLeft: Double, validationLoss: Double? = nil,
-    validationBitsPerByte: Double? = nil, lossScale: Double? = nil, skippedSteps: Int? = nil
+    validationBitsPerByte: Double? = nil, lossScale: Double? = nil, skippedSteps: Int? = nil,
+    gradientSignal: Double? = nil, gradientNoise: Double? = nil, noiseScaleTokens: Double? = nil
   ) {
     self.step = step
     self.loss = loss
@@ -60,6 +67,9 @@ package struct StepRecord: Codable, Hashable, Sendable {
     self.validationBitsPerByte = validationBitsPerByte
     self.lossScale = lossScale
     self.skippedSteps = skippedSteps
+    self.gradientSignal = gradientSignal
+    self.gradientNoise = gradientNoise
+    self.noiseScaleTokens = noiseScaleTokens
   }
 
   package enum CodingKeys: String, CodingKey, CaseIterable {
@@ -81,5 +91,8 @@ package struct StepRecord: Codable, Hashable, Sendable {
     case validationBitsPerByte = "validation_bits_per_byte"
     case lossScale = "loss_scale"
     case skippedSteps = "skipped_steps"
+    case gradientSignal = "gradient_signal"
+    case gradientNoise = "gradient_noise"
+    case noiseScaleTokens = "noise_scale_tokens"
   }
 }

@@ -74,7 +74,7 @@ extension ProfilePage {
             interaction: { mode: "index", intersect: false },
             scales: {
               x: axis({ type: "linear", max: memory.times[memory.times.length - 1], title: { text: "ms" } }),
-              y: axis({ stacked: true, beginAtZero: true, title: { text: "GiB" } }),
+              y: axis({ stacked: true, beginAtZero: true, grace: "8%", title: { text: "GiB" } }),
             },
             plugins: {
               legend,

@@ -96,6 +96,10 @@ package struct ProfileReport: Codable, Hashable, Sendable {
     package var capacityBytes: Int
     /// What the process held at most, code and libraries included.
     package var residentBytes: Int
+    /// What three steps after the first two took from the allocator and kept.
+    package var heapGrowthBytes: Int
+    /// Pages that these three steps touched for the first time, temporary memory included.
+    package var pageFaults: Int
     /// Bytes of a watched chunk: the measured curves are known to so many.
     package var chunkBytes: Int
     /// Where the segments of the steps begin.
@@ -112,7 +116,8 @@ package struct ProfileReport: Codable, Hashable, Sendable {
 
     package init(
       plannedBytes: Int, lowerBoundBytes: Int, highWaterBytes: Int, capacityBytes: Int, residentBytes: Int,
-      chunkBytes: Int, marks: [Mark], times: [Double], labels: [String], predicted: [Series],
+      heapGrowthBytes: Int, pageFaults: Int, chunkBytes: Int, marks: [Mark], times: [Double],
+      labels: [String], predicted: [Series],
       measured: [Series]?, touched: [Int]?
     ) {
       self.plannedBytes = plannedBytes
@@ -120,6 +125,8 @@ package struct ProfileReport: Codable, Hashable, Sendable {
       self.highWaterBytes = highWaterBytes
       self.capacityBytes = capacityBytes
       self.residentBytes = residentBytes
+      self.heapGrowthBytes = heapGrowthBytes
+      self.pageFaults = pageFaults
       self.chunkBytes = chunkBytes
       self.marks = marks
       self.times = times

@@ -8,10 +8,7 @@ package struct ProfileTables {
 
   /// The three challenges and where the step's time goes.
   package var text: String {
-    var table = TextTable([.text(""), .text("")])
-    for (name, value) in challenges { table.add([name, value]) }
-    return table.description.split(separator: "\n").dropFirst(2).joined(separator: "\n") + "\n\n"
-      + operations.description
+    challenges.map { "\($0.name.padded(right: 13))  \($0.value)\n" }.joined() + "\n" + operations.description
       + "bound: what alone would take longer, the FLOPs at the measured peak or the bytes at the measured bandwidth, "
       + "as if\nnothing were cached between instructions; more than 100 % where it is.\n"
   }

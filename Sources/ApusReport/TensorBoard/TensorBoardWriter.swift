@@ -46,6 +46,7 @@ package struct TensorBoardWriter: ~Copyable {
     (.learningRate, "optimizer/learning_rate"),
     (.lossScale, "optimizer/loss_scale"),
     (.skippedSteps, "optimizer/skipped_steps"),
+    (.noiseScaleTokens, "optimizer/noise_scale_tokens"),
     (.tokensPerSecond, "speed/tokens_per_second"),
     (.tokensPerSecondPerRank, "speed/tokens_per_second_per_rank"),
     (.modelFLOPsUtilization, "speed/model_flops_utilization"),

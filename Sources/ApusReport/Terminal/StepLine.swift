@@ -23,6 +23,9 @@ package struct StepLine: Sendable {
       parts.append(
         "scale \(Self.compact(scale).padded(left: 7)), \(record.skippedSteps ?? 0) skipped")
     }
+    if let tokens = record.noiseScaleTokens {
+      parts.append("noise scale \(HTMLReport.short(tokens).padded(left: 5)) tok")
+    }
     if let utilization = record.modelFLOPsUtilization {
       parts.append("MFU \((utilization * 100).formatted(decimals: 1).padded(left: 4)) %")
     }

@@ -1,6 +1,7 @@
 import ApusCommunication
 import ApusCore
 import ApusProgram
+import CApusKernels
 import CApusWatch
 import Foundation
 
@@ -47,6 +48,8 @@ extension Executor {
     }
     // The chunks end within the guard that is mapped behind the plan.
     let kernels = kernels(kind)
+    var arrivals = apus_watch_arrivals(threads: Int64(apus_thread_count()), arrived: 0)
+    apus_parallel_for(arrivals.threads, apus_watch_join, &arrivals)
     try check(apus_watch_begin(arena.arena.base, min(bytes, plan.totalBytes + Arena.guardByteCount), chunk))
     defer { _ = apus_watch_end() }
     for (index, (kernel, _)) in kernels.enumerated() {

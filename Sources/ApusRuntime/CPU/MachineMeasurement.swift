@@ -1,3 +1,4 @@
+import ApusCore
 import ApusProgram
 import CApusKernels
 import CApusMatrix
@@ -17,9 +18,10 @@ package struct MachineMeasurement: Sendable, Codable {
   /// Sizes of the square products that define the measured peak.
   package static let sizes = [1024, 1536, 2048, 3072, 4096]
 
-  /// Runs each product `repeats` times after one warm-up and keeps the median.
+  /// Runs each product of operands and results of `type` `repeats` times after one warm-up and keeps the median.
   package static func measure(
-    threads: Int, sizes: [Int] = Self.sizes, repeats: Int = 5, measuresMemory: Bool = true
+    threads: Int, sizes: [Int] = Self.sizes, repeats: Int = 5, measuresMemory: Bool = true,
+    type: ElementType = .float32
   ) throws(RuntimeFailure) -> MachineMeasurement {
     apus_set_thread_count(Int32(threads))
     let products = ProductCache()
@@ -30,7 +32,9 @@ package struct MachineMeasurement: Sendable, Codable {
       let count = size * size
       for index in 0..<2 * count { floats[index] = Float(index % 7) * 0.25 - 0.75 }
       let product: OpaquePointer
-      do { product = try products.product(ProductShape(m: size, n: size, k: size)) } catch {
+      do {
+        product = try products.product(ProductShape(m: size, n: size, k: size).of(type, type, into: type))
+      } catch {
         throw .matrixLibrary(label: "the machine measurement", reason: error.reason)
       }
       let scratch = UnsafeMutableRawPointer.allocate(

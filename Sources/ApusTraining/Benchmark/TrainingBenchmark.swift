@@ -95,7 +95,7 @@ package struct TrainingBenchmark {
   }
 
   private func bytesOfStep(_ cost: (Segment) -> Cost) -> Int {
-    Schedule.accumulation(microbatches: loop.microbatches).reduce(0) { sum, action in
+    Schedule.accumulation(microbatches: loop.batches.microbatches(ofStep: 1)).reduce(0) { sum, action in
       guard case .run(let kind, _) = action, let segment = executor.program.segment(kind) else { return sum }
       return sum + cost(segment).bytes
     }

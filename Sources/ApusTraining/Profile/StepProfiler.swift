@@ -39,13 +39,25 @@ package struct StepProfiler {
   private let executor: Executor
   private let loop: StepLoop
   private let source: MadeUpTokens
-  private let scale: LossScale?
   private static let watchedSteps = 2
+  private static let quietSteps = 3
+  /// The matrix peak of 16-bit operands, in 16-bit policies.
+  private let peakOf16Bits: Double?
+  private let scale: LossScale?
 
   /// Measures the machine and maps the step.
-  package init(_ job: Job) throws {
+  ///
+  /// - Parameter sizes: square products whose best speed is the peak.
+  package init(_ job: Job, sizes: [Int] = [1024, 2048, 3072]) throws {
     self.job = job
-    machine = try MachineMeasurement.measure(threads: job.threads, sizes: [1024, 2048, 3072], repeats: 3)
+    machine = try MachineMeasurement.measure(threads: job.threads, sizes: sizes, repeats: 3)
+    let compute = job.settings.precision.compute
+    peakOf16Bits =
+      compute == .float32
+      ? nil
+      : try MachineMeasurement.measure(
+        threads: job.threads, sizes: sizes, repeats: 3, measuresMemory: false, type: compute
+      ).peakFLOPsPerSecond
     executor = try Executor(.training(job.model, job.settings), threads: job.threads)
     loop = StepLoop(
       executor, microbatches: job.accumulation, samplesPerMicrobatch: job.settings.microBatchSize,
@@ -65,8 +77,10 @@ package struct StepProfiler {
     let watched = try watch(note)
     let highWater = executor.arenaHighWater
     note("arena: \(ByteCount(executor.plan.totalBytes)) planned, \(ByteCount(highWater)) touched")
+    let heap = try heap()
     var timed: [TimedStep] = []
-    for step in Self.watchedSteps + 1...Self.watchedSteps + steps { timed.append(try time(step)) }
+    let first = Self.watchedSteps + Self.quietSteps + 1
+    for step in first..<first + steps { timed.append(try time(step)) }
     let median = timed.sorted { $0.outcome.seconds < $1.outcome.seconds }[timed.count / 2]
     note("steps: \(steps) timed, median \(median.outcome.seconds.formatted(decimals: 3)) s")
 
@@ -85,12 +99,13 @@ package struct StepProfiler {
       title: job.title, batch: batchText, facts: facts(program),
       steps: timed.map(\.report),
       operations: OperationShares.table(instructions, stepSeconds: seconds, bound: bound),
-      memory: memory(timeline, watched, median, highWater: highWater),
+      memory: memory(timeline, watched, median, highWater: highWater, heap),
       arithmetic: ProfileReport.Arithmetic(
         modelFLOPs: ModelFLOPs(job.model, sequenceLength: job.settings.sequenceLength).perToken(.causal)
           * Double(median.outcome.tokens),
         programFLOPs: instructions.reduce(0) { $0 + Double($1.instruction.cost.flops) },
-        peakFLOPsPerSecond: machine.peakFLOPsPerSecond, memoryBytesPerSecond: machine.memoryBytesPerSecond,
+        peakFLOPsPerSecond: peakOf16Bits ?? machine.peakFLOPsPerSecond,
+        memoryBytesPerSecond: machine.memoryBytesPerSecond,
         boundSeconds: instructions.reduce(0) { $0 + bound($1.instruction).seconds }, stepSeconds: seconds),
       // One rank exchanges nothing.
       communication: [])
@@ -98,8 +113,10 @@ package struct StepProfiler {
   }
 
   private func bound(_ instruction: Instruction) -> InstructionBound {
-    InstructionBound(
-      instruction.cost, peakFLOPsPerSecond: machine.peakFLOPsPerSecond,
+    let is16Bit = instruction.inputs.contains { $0.type == .bfloat16 || $0.type == .float16 }
+    return InstructionBound(
+      instruction.cost,
+      peakFLOPsPerSecond: is16Bit ? peakOf16Bits ?? machine.peakFLOPsPerSecond : machine.peakFLOPsPerSecond,
       memoryBytesPerSecond: machine.memoryBytesPerSecond)
   }
 
@@ -126,6 +143,15 @@ package struct StepProfiler {
       note("step \(step): watched page by page")
     }
     return history?.finish()
+  }
+
+  /// What steps 3 to 5 asked of the system, run as training runs them.
+  private func heap() throws -> (growth: Int, pageFaults: Int) {
+    let before = (ProcessMemory.heapBytes, ProcessMemory.minorPageFaults)
+    for step in Self.watchedSteps + 1...Self.watchedSteps + Self.quietSteps {
+      _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source)
+    }
+    return (ProcessMemory.heapBytes - before.0, ProcessMemory.minorPageFaults - before.1)
   }
 
   /// One step with the time of each instruction.
@@ -168,7 +194,8 @@ package struct StepProfiler {
   }
 
   private func memory(
-    _ timeline: MemoryTimeline, _ watched: [AccessHistory.Event]?, _ median: TimedStep, highWater: Int
+    _ timeline: MemoryTimeline, _ watched: [AccessHistory.Event]?, _ median: TimedStep, highWater: Int,
+    _ heap: (growth: Int, pageFaults: Int)
   ) -> ProfileReport.Memory {
     let plan = executor.plan
     let program = executor.program
@@ -203,8 +230,9 @@ package struct StepProfiler {
     return ProfileReport.Memory(
       plannedBytes: plan.totalBytes, lowerBoundBytes: plan.lowerBound, highWaterBytes: highWater,
       capacityBytes: Int(ProcessInfo.processInfo.physicalMemory),
-      residentBytes: ProcessMemory.peakResidentBytes, chunkBytes: executor.watchedChunkByteCount,
-      marks: marks,
+      residentBytes: ProcessMemory.peakResidentBytes, heapGrowthBytes: heap.growth,
+      pageFaults: heap.pageFaults,
+      chunkBytes: executor.watchedChunkByteCount, marks: marks,
       times: times, labels: labels,
       predicted: roles.map { role in .init(name: role.title, bytes: timeline.bytes.map { $0[role] ?? 0 }) },
       measured: watched.map { events in

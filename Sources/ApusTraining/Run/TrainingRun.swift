@@ -31,6 +31,7 @@ package struct TrainingRun: ~Copyable {
   private var events: TensorBoardWriter?
   private var progress: ProgressLine
   private var tokensSeen: Int
+  private var noiseScale = NoiseScale()
   private var lossScale: LossScale?
 
   private var configuration: Configuration { setup.configuration }
@@ -63,6 +64,14 @@ package struct TrainingRun: ~Copyable {
     }
     try folder.write(setup.configuration.resolvedYAML, to: folder.configuration)
     let metrics = try MetricsFile(path: folder.metrics.path, resumingAfter: resumed)
+    // The average over the steps so far is what their records say.
+    var noiseScale = NoiseScale()
+    if resumed != nil {
+      for record in try MetricsFile.read(path: folder.metrics.path) {
+        guard let signal = record.gradientSignal, let noise = record.gradientNoise else { continue }
+        noiseScale.add(GradientNoise(signal: signal, noise: noise))
+      }
+    }
     let events =
       configuration.output.tensorboard
       ? try TensorBoardWriter(folder: folder.tensorBoard.path, resumingAfter: resumed) : nil
@@ -73,6 +82,7 @@ package struct TrainingRun: ~Copyable {
     self.metrics = metrics
     self.events = events
     self.progress = progress
+    self.noiseScale = noiseScale
     flopsPerToken = ModelFLOPs(setup.model, sequenceLength: setup.settings.sequenceLength).perToken(.causal)
     tokensSeen = setup.tokensSeen
     lossScale = setup.lossScale
@@ -83,9 +93,9 @@ package struct TrainingRun: ~Copyable {
     StopRequest.listen()
     let watch = Stopwatch()
     let loop = StepLoop(
-      setup.executor, microbatches: training.gradientAccumulation,
-      samplesPerMicrobatch: training.microBatchSize, optimizer: setup.settings.optimizer,
-      dropoutSeed: UInt64(bitPattern: Int64(training.seed)))
+      setup.executor, batches: BatchSchedule(training), samplesPerMicrobatch: training.microBatchSize,
+      optimizer: setup.settings.optimizer, dropoutSeed: UInt64(bitPattern: Int64(training.seed)),
+      measuresNoise: true)
     let rate = LearningRate(training)
     var (loss, speed, step) = (Double.nan, Throughput(), setup.firstStep)
     var validation: Validation.Result?
@@ -102,6 +112,7 @@ package struct TrainingRun: ~Copyable {
         throw error
       }
       tokensSeen += outcome.tokens
+      if let noise = outcome.noise { noiseScale.add(noise) }
       let scaleOfStep = lossScale?.value
       lossScale?.record(outcome)
       speed.add(tokens: outcome.tokens, seconds: outcome.seconds)
@@ -153,9 +164,10 @@ package struct TrainingRun: ~Copyable {
       optimizerSeconds: outcome.optimizerSeconds, dataWaitSeconds: outcome.dataSeconds,
       modelFLOPsUtilization: tokensPerSecond * flopsPerToken / peak,
       peakMemoryBytes: ProcessMemory.peakResidentBytes, tokensSeen: tokensSeen,
-      secondsLeft: Double((training.steps - step) * training.globalBatchTokens) / speed.value,
+      secondsLeft: Double(training.tokens - training.tokens(throughStep: step)) / speed.value,
       validationLoss: validation?.loss, validationBitsPerByte: validation?.bitsPerByte, lossScale: scale,
-      skippedSteps: lossScale?.skippedSteps)
+      skippedSteps: lossScale?.skippedSteps, gradientSignal: outcome.noise?.signal,
+      gradientNoise: outcome.noise?.noise, noiseScaleTokens: outcome.noise.flatMap { _ in noiseScale.tokens })
     try metrics.append(record)
     try events?.append(record)
     progress.show(record)

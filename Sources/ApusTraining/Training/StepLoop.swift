@@ -13,6 +13,8 @@ package struct StepOutcome: Hashable, Sendable {
   package var backwardSeconds: Double
   package var optimizerSeconds: Double
   package var dataSeconds: Double
+  /// What the step tells about the gradient's noise; nil in steps of one micro-batch and where it is not measured.
+  package var noise: GradientNoise?
   /// Whether the scaled gradients overflowed and the update was skipped.
   package var isSkipped = false
 }
@@ -36,24 +38,37 @@ package struct NonFiniteStep: Error, CustomStringConvertible, Hashable {
 /// Drives an executor through training steps: the schedule of segments, the control tensor, the gate.
 package struct StepLoop {
   package let executor: Executor
-  package let microbatches: Int
+  package let batches: BatchSchedule
   package let samplesPerMicrobatch: Int
   private let beta1, beta2: Double
   private let dropoutSeed: UInt64
+  private let measuresNoise: Bool
 
-  /// - Parameter dropoutSeed: with step and position it says what dropout drops.
+  /// - Parameters:
+  ///   - dropoutSeed: with step and position it says what dropout drops.
+  ///   - measuresNoise: whether steps of several micro-batches also measure the norm of the first one's
+  ///     gradient: one more sweep over the gradients.
   package init(
-    _ executor: Executor, microbatches: Int, samplesPerMicrobatch: Int, optimizer: OptimizerSettings,
-    dropoutSeed: UInt64 = 0
+    _ executor: Executor, batches: BatchSchedule, samplesPerMicrobatch: Int, optimizer: OptimizerSettings,
+    dropoutSeed: UInt64 = 0, measuresNoise: Bool = false
   ) {
     self.dropoutSeed = dropoutSeed
     self.executor = executor
-    self.microbatches = microbatches
+    self.batches = batches
     self.samplesPerMicrobatch = samplesPerMicrobatch
+    self.measuresNoise = measuresNoise
     (beta1, beta2) = (optimizer.beta1, optimizer.beta2)
   }
 
-  package var samplesPerStep: Int { microbatches * samplesPerMicrobatch }
+  /// Steps of the same number of micro-batches.
+  package init(
+    _ executor: Executor, microbatches: Int, samplesPerMicrobatch: Int, optimizer: OptimizerSettings
+  ) {
+    self.init(
+      executor, batches: BatchSchedule(microbatches: microbatches),
+      samplesPerMicrobatch: samplesPerMicrobatch,
+      optimizer: optimizer)
+  }
 
   /// Runs step `step` (counted from 1) on its samples.
   ///
@@ -86,16 +101,22 @@ package struct StepLoop {
       loss: 0, gradientNorm: 0, tokens: 0, seconds: 0, forwardSeconds: 0, backwardSeconds: 0,
       optimizerSeconds: 0, dataSeconds: 0)
     let (inputs, targetIds) = (executor.ints(program.tokens), executor.ints(targets))
+    let microbatches = batches.microbatches(ofStep: step)
+    let firstMicrobatch = batches.microbatches(beforeStep: step)
+    var first = (tokens: 0, squaredNorm: 0.0)
     func load(_ microbatch: Int) throws -> Int {
       try source.fill(
         inputs: inputs, targets: targetIds,
-        first: (step - 1) * samplesPerStep + microbatch * samplesPerMicrobatch, count: samplesPerMicrobatch)
+        first: (firstMicrobatch + microbatch) * samplesPerMicrobatch, count: samplesPerMicrobatch)
       return targetIds.reduce(0) { $0 + ($1 >= 0 ? 1 : 0) }
     }
     // The weight of a token is known before the first forward pass: all reductions are sums. With one
     // micro-batch the tokens are read once, otherwise once for the count and once to run.
     outcome.dataSeconds += try Stopwatch.measure {
-      for microbatch in 0..<microbatches { outcome.tokens += try load(microbatch) }
+      for microbatch in 0..<microbatches {
+        outcome.tokens += try load(microbatch)
+        if microbatch == 0 { first.tokens = outcome.tokens }
+      }
     }
     executor.set(.tokenWeight, 1 / Double(max(1, outcome.tokens)))
     executor.set(.learningRate, learningRate)
@@ -117,6 +138,12 @@ package struct StepLoop {
         case .backward: outcome.backwardSeconds += seconds
         default: outcome.optimizerSeconds += seconds
         }
+        if measuresNoise, kind == .backward, microbatch == 0, microbatches > 1 {
+          // The gradient of the first micro-batch stands alone in the buffers: the norm's segment measures it,
+          // and again at the end.
+          outcome.optimizerSeconds += try Stopwatch.measure { try execute(.synchronise, 0, false) }
+          first.squaredNorm = pow(Double(executor.floats(norm)[0]), 2)
+        }
       case .gate:
         outcome.loss = Double(executor.floats(loss)[0])
         outcome.gradientNorm = Double(executor.floats(norm)[0])
@@ -131,6 +158,7 @@ package struct StepLoop {
         }
       }
     }
+    outcome.noise = noise(first, outcome)
     outcome.seconds = clock.seconds
     return outcome
   }
@@ -143,6 +171,18 @@ package struct StepLoop {
     words[DropoutKey.seedHigh.rawValue] = Int32(truncatingIfNeeded: dropoutSeed >> 32)
     words[DropoutKey.step.rawValue] = Int32(truncatingIfNeeded: step)
     words[DropoutKey.firstRow.rawValue] = 0
+  }
+
+  /// The gradient's noise from the norms of the first micro-batch's part and of the whole.
+  private func noise(_ first: (tokens: Int, squaredNorm: Double), _ outcome: StepOutcome) -> GradientNoise? {
+    guard first.squaredNorm > 0, first.squaredNorm.isFinite, first.tokens > 0, first.tokens < outcome.tokens
+    else {
+      return nil
+    }
+    // Tokens weigh 1 / (tokens of the step): the first part is that much smaller than its own mean.
+    let weight = pow(Double(outcome.tokens) / Double(first.tokens), 2)
+    return GradientNoise(
+      small: (first.tokens, first.squaredNorm * weight), big: (outcome.tokens, pow(outcome.gradientNorm, 2)))
   }
 
   /// Names of the first parameters with a gradient that is not finite.

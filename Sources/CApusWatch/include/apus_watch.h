@@ -12,6 +12,16 @@
 #define APUS_WATCH_WRITTEN 2  // written before anything was read
 #define APUS_WATCH_UPDATED 3  // read first, then written
 
+// Bytes that the C allocator has handed out and not got back, in its heaps and in mappings of its own.
+int64_t apus_heap_bytes(void);
+
+// Every thread that will touch the mapping calls this once before a watch, all of them at the same time: as a task of
+// the thread pool, one a thread.
+typedef struct {
+  int64_t threads, arrived;
+} apus_watch_arrivals;
+void apus_watch_join(void *arrivals, int64_t index);
+
 // Begins to watch `bytes` bytes from `base`; both and `chunk` are multiples of the page size. 0, or an errno value;
 // ENOTSUP on processors whose faults this file cannot read.
 int apus_watch_begin(void *base, size_t bytes, size_t chunk);

@@ -65,7 +65,10 @@ enum BenchCommand {
   enum Kernels: Command {
     static let name = "kernels"
     static let summary = "Time each kernel against its bound and its scalar definition."
-    static let arguments = ArgumentsSpecification(options: [threads, .flag("json", help: "Print JSON.")])
+    static let arguments = ArgumentsSpecification(options: [
+      threads, .flag("json", help: "Print JSON."),
+      .flag("explain", help: "Count instead what a GPU's memory would see: coalescing, tiles, fusion."),
+    ])
 
     struct Result: Encodable {
       var measuredPeakFlopsPerSecond: Double
@@ -75,6 +78,7 @@ enum BenchCommand {
     }
 
     static func run(_ arguments: ParsedArguments) throws {
+      if arguments.flag("explain") { return try print(KernelExplanation.text, terminator: "") }
       let machine = try MachineMeasurement.measure(
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       let times = KernelBenchmark(machine).run()
