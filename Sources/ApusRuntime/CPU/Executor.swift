@@ -67,14 +67,14 @@ package final class Executor {
   package func run(
     _ kind: Segment.Kind, microbatch: Int = 0, isLast: Bool = true
   ) throws(CommunicationError) {
-    for (kernel, condition) in kernels(kind) where isLast || condition == .always { try kernel(microbatch) }
+    for (kernel, condition) in kernels(kind) where condition.holds(isLast: isLast) { try kernel(microbatch) }
   }
 
   /// As `run`, adding the seconds of each instruction to `seconds`.
   package func run(
     _ kind: Segment.Kind, microbatch: Int, isLast: Bool = true, addingTo seconds: inout [Double]
   ) throws(CommunicationError) {
-    for (index, (kernel, condition)) in kernels(kind).enumerated() where isLast || condition == .always {
+    for (index, (kernel, condition)) in kernels(kind).enumerated() where condition.holds(isLast: isLast) {
       let start = DispatchTime.now().uptimeNanoseconds
       try kernel(microbatch)
       seconds[index] += Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
@@ -97,7 +97,7 @@ package final class Executor {
     guard let segment = program.segment(kind) else { return }
     let mapped = arena.arena.byteCount + Arena.guardByteCount
     var underWay: [Int: Tensor] = [:]
-    for (index, (kernel, condition)) in kernels(kind).enumerated() where isLast || condition == .always {
+    for (index, (kernel, condition)) in kernels(kind).enumerated() where condition.holds(isLast: isLast) {
       let before = UnsafeMutableRawPointer.allocate(byteCount: mapped, alignment: 64)
       defer { before.deallocate() }
       before.copyMemory(from: arena.arena.base, byteCount: mapped)
