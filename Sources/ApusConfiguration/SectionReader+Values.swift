@@ -76,7 +76,7 @@ extension SectionReader {
   }
 
   /// Notes a word that is none of the valid ones.
-  mutating func reportChoice(_ key: String, _ found: String, among valid: [String]) {
+  package mutating func reportChoice(_ key: String, _ found: String, among valid: [String]) {
     let near = nearestName(to: found, in: valid).map { "did you mean \($0)? " } ?? ""
     report(
       key, "\"\(found)\" is not known",

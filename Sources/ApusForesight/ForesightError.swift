@@ -12,6 +12,9 @@ package enum ForesightError: Error, Equatable, Sendable, CustomStringConvertible
   case impossibleSchedule(String)
   /// A pipeline whose devices wait for each other for ever; who waits for what.
   case deadlock(String)
+  /// A sweep's ledger has a line that is no record.
+  case unusableLedger(path: String, line: Int)
+  case ledgerNotWritable(path: String)
 
   package var description: String {
     switch self {
@@ -27,6 +30,9 @@ package enum ForesightError: Error, Equatable, Sendable, CustomStringConvertible
         + "use a smaller model, micro-batch or sequence"
     case .impossibleSchedule(let problem): problem
     case .deadlock(let who): "the pipeline stands still: \(who)"
+    case .unusableLedger(let path, let line):
+      "\(path), line \(line): no record of a sweep; remove that line, or give another --output"
+    case .ledgerNotWritable(let path): "cannot write \(path); give another --output"
     }
   }
 }

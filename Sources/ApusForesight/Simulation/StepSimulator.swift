@@ -26,6 +26,11 @@ package struct StepSimulator: Sendable {
     return forecast
   }
 
+  /// The memory of the fullest rank alone; needs no schedule.
+  package func memory(of job: TrainingJob) -> MemoryForecast {
+    MemoryModel(job, prices.prices(of: job, constants), constants).forecast()
+  }
+
   /// The played step, for charts and traces.
   package func play(_ job: TrainingJob) -> StepPlay {
     StepPlay(job, prices.prices(of: job, constants), constants)

@@ -21,6 +21,20 @@ enum EstimateCommand: Command {
         help: "Memory to fit in, instead of what this machine has free."),
       .value("capacity", "SIZE", help: "The same as a size, such as 80 GiB: a device that is not here."),
       .flag("closed-forms", help: "Add the published formulas for model states and activations."),
+      .flag(
+        "calculators",
+        help: "Add typical scales, when communication hides behind computation, and the memory widget."),
+      .value(
+        "peak", "TFLOPS", .number, default: "989",
+        help: "Of a device, for --calculators; the default is an H100's in bf16."),
+      .value(
+        "bandwidth", "GB/S", .number, default: "435.97",
+        help: "Bus bandwidth of a collective, for --calculators; the default is measured on 8 H100."),
+      .value("degree", "N", .integer(2...65_536), default: "8", help: "Of each axis, for --calculators."),
+      .value(
+        "element-bytes", "N", .integer(1...4), default: "2",
+        help: "Of what is sent, for --calculators; published ratios take 1."),
+      .flag("allocator", help: "Add the step on a caching allocator, as PyTorch's: allocated and reserved."),
       .flag("json", help: "Print one JSON object."),
     ])
 
@@ -32,21 +46,52 @@ enum EstimateCommand: Command {
       job.shape, job.settings, accumulation: job.accumulation, workspace: catalogue.workspace)
     let fit = MemoryFit(estimate, available: try memory(arguments), workspace: catalogue.workspace)
     let forms = arguments.flag("closed-forms") ? ClosedForms(estimate) : nil
+    let calculators = arguments.flag("calculators") ? try calculators(arguments, estimate) : nil
+    let allocator =
+      arguments.flag("allocator") ? try allocator(arguments, estimate, catalogue.workspace) : nil
     let policies = RecomputationComparison(job.shape, job.settings, workspace: catalogue.workspace)
     if arguments.flag("json") {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       let output = EstimateOutput(
-        summary: EstimateSummary(estimate, fit, model: job.title), policies: policies, closedForms: forms)
+        summary: EstimateSummary(estimate, fit, model: job.title), policies: policies, closedForms: forms,
+        calculators: calculators, allocator: allocator)
       try print(String(decoding: try encoder.encode(output), as: UTF8.self))
     } else {
       try print(EstimateText.text(estimate, fit, policies, job), terminator: "")
       if let forms { try print("\n" + forms.text, terminator: "") }
+      if let calculators { try print("\n" + calculators.text, terminator: "") }
+      if let allocator { try print("\n" + allocator.text, terminator: "") }
     }
   }
 }
 
 extension EstimateCommand {
+  private static func calculators(
+    _ arguments: ParsedArguments, _ estimate: MemoryEstimate
+  ) throws -> EstimateCalculators {
+    func positive(_ name: String) throws -> Double {
+      guard let value = arguments.number(name), value > 0, value.isFinite else {
+        throw UsageError("--\(name) must be a number above 0")
+      }
+      return value
+    }
+    let condition = OverlapCondition(
+      flopsPerSecond: 1e12 * (try positive("peak")), busBandwidth: 1e9 * (try positive("bandwidth")),
+      bytesPerElement: Double(arguments.integer("element-bytes") ?? 2))
+    return EstimateCalculators(estimate, condition, degree: arguments.integer("degree") ?? 8)
+  }
+
+  /// The device is as large as the memory that was asked for; without a question it is unlimited.
+  private static func allocator(
+    _ arguments: ParsedArguments, _ estimate: MemoryEstimate, _ workspace: @escaping WorkspaceCatalogue
+  ) throws -> AllocatorText {
+    let isAsked = arguments.text("capacity") != nil || arguments.text("available") != nil
+    let replay = AllocationReplay(
+      estimate.program, microbatches: min(estimate.accumulation, 4), workspace: workspace,
+      capacity: isAsked ? try memory(arguments).bytes : .max)
+    return AllocatorText(replay, planned: estimate.planned)
+  }
   /// The memory that the training has to fit in.
   private static func memory(_ arguments: ParsedArguments) throws -> ByteCount {
     guard let text = arguments.text("capacity") else {
@@ -67,11 +112,14 @@ private struct EstimateOutput: Encodable {
   let summary: EstimateSummary
   let policies: RecomputationComparison
   let closedForms: ClosedForms?
+  let calculators: EstimateCalculators?
+  let allocator: AllocatorText?
 
   enum CodingKeys: String, CodingKey {
     case recomputation
     case ladder = "recomputation_ladder"
     case closedForms = "closed_forms"
+    case calculators, allocator
   }
 
   private struct Policy: Encodable {
@@ -105,5 +153,7 @@ private struct EstimateOutput: Encodable {
     try container.encode(
       policies.ladder.map { Policy($0.figures, name: $0.rung.name) }, forKey: .ladder)
     try container.encodeIfPresent(closedForms, forKey: .closedForms)
+    try container.encodeIfPresent(calculators, forKey: .calculators)
+    try container.encodeIfPresent(allocator, forKey: .allocator)
   }
 }

@@ -60,7 +60,7 @@ struct EstimatedJob {
   }
 
   /// The model's shape, from the configuration or the folder that it names, its vocabulary filled in.
-  private static func shape(_ configuration: Configuration) throws -> ModelConfiguration {
+  static func shape(_ configuration: Configuration) throws -> ModelConfiguration {
     if let folder = configuration.model.from {
       return try ModelFolder(folder, warn: StandardError.note).configuration
     }

@@ -40,6 +40,9 @@ enum TrainCommand: Command {
         line + ", \(summary.tokensPerSecond.formatted(decimals: 0)) tokens/s, "
           + "\((summary.shareOfPeak * 100).formatted(decimals: 0)) % of the measured peak, "
           + "\(summary.seconds.formatted(decimals: 0)) s")
+      if !summary.wasStopped {
+        try print(RealAgainstForeseen(configuration, tokensPerSecond: summary.tokensPerSecond).text)
+      }
     }
     if summary.wasStopped { throw ExitStatus(code: StopRequest.exitStatus) }
   }

@@ -1,0 +1,86 @@
+import ApusConfiguration
+import ApusCore
+import ApusForesight
+import ApusModels
+import ApusProgram
+import ApusRuntime
+import ApusTraining
+
+/// A configuration as a job on this machine: its program, what defines it in a table, and what is foreseen for it.
+struct MachineJob {
+  let shape: ModelConfiguration
+  let settings: TrainingProgramSettings
+  let accumulation: Int
+  let threads: Int
+  private let title: String
+
+  init(_ configuration: Configuration) throws {
+    let training = configuration.training
+    shape = try EstimatedJob.shape(configuration)
+    try configuration.check(shape: shape, tokenizerVocabularySize: 0)
+    threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
+    accumulation = training.gradientAccumulation
+    var settings = TrainingProgramSettings(
+      microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
+      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
+      evaluates: configuration.data.hasValidation)
+    settings.recomputation = try training.recomputation.settings(
+      for: shape, settings, workspace: CPUCatalogue(threads: threads).workspace)
+    self.settings = settings
+    title =
+      "\(shape.family.rawValue) \((Double(ParameterCount(shape).total) / 1e6).formatted(decimals: 2))M"
+  }
+
+  /// Ranks of the run.
+  var ranks: Int { 1 }
+
+  var tokensOfStep: Int { settings.microBatchSize * accumulation * settings.sequenceLength }
+
+  /// The policy, or that layers differ.
+  private var recomputation: String {
+    if case .uniform(let policy) = settings.recomputation { policy.rawValue } else { "by layer" }
+  }
+
+  /// As columns of a sweep's table.
+  var fields: [String: String] {
+    [
+      "gpu": "this-machine", "gpus": "\(ranks)", "gpus_per_node": "\(ranks)", "model_name": title,
+      "params_b": (Double(ParameterCount(shape).total) / 1e9).formatted(decimals: 6),
+      "hidden": "\(shape.hiddenSize)", "layers": "\(shape.layerCount)", "heads": "\(shape.headCount)",
+      "kv_heads": "\(shape.keyValueHeadCount)", "ffn_hidden": "\(shape.intermediateSize)",
+      "mlp": shape.family == .llama ? "swiglu" : "gelu", "vocab": "\(shape.vocabularySize)",
+      "tied_embed": shape.tiedEmbeddings ? "1" : "0", "seq_len": "\(settings.sequenceLength)",
+      "global_batch_seqs": "\(settings.microBatchSize * accumulation)",
+      "micro_batch": "\(settings.microBatchSize)", "grad_accum": "\(accumulation)", "dp": "\(ranks)",
+      "zero_stage": "0", "tp": "1", "sp": "0", "pp": "1", "cp": "1", "ep": "1",
+      "recompute": recomputation, "precision": settings.precision.compute.rawValue,
+      "flash_attention": "1", "stack": "apus",
+    ]
+  }
+
+  /// Machines are calibrated once for all jobs of a kind.
+  var calibrationKey: String {
+    "\(shape.family.rawValue) \(settings.precision) \(threads) \(recomputation)"
+  }
+
+  func calibrate() throws -> MachineCalibration {
+    try MachineCalibration.measure(like: shape, settings, threads: threads)
+  }
+
+  /// What is foreseen, and whether it fits; nil where the calibration lacks a kind of instruction.
+  func foresee(
+    _ calibration: MachineCalibration, peak: Double
+  ) -> (result: SweepRecord.Result, fits: Bool)? {
+    let program = StepProgram.training(shape, settings)
+    let plan = MemoryPlan(program, workspace: CPUCatalogue(threads: threads).workspace)
+    guard let seconds = calibration.stepSeconds(program, microbatches: accumulation) else { return nil }
+    let speed = Double(tokensOfStep) / seconds
+    let flops = ModelFLOPs(shape, sequenceLength: settings.sequenceLength)
+    return (
+      SweepRecord.Result(
+        stepSeconds: seconds, tokensPerSecondPerDevice: speed / Double(ranks),
+        utilization: flops.utilization(tokensPerSecond: speed, peakFLOPsPerSecond: peak),
+        peakBytes: Double(plan.totalBytes)), plan.totalBytes <= AvailableMemory.byteCount()
+    )
+  }
+}
