@@ -1,6 +1,6 @@
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct CSVTableTests {
   @Test func quotedFieldsHoldCommasQuotesAndLineEnds() throws {

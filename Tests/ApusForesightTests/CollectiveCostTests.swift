@@ -1,7 +1,7 @@
 import ApusCore
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct CollectiveCostTests {
   private func h100(curve: Bool) throws -> HardwareDescription {

@@ -2,7 +2,7 @@ import ApusConfiguration
 import ApusCore
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct HardwareTests {
   @Test func everyShippedDescriptionIsReadAndFound() throws {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct MatrixProductCostTests {
   private func cost() throws -> (MatrixProductCost, HardwareDescription) {

@@ -2,7 +2,7 @@ import ApusCore
 import ApusModels
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct StepSimulatorTests {
   /// Llama 3 8B on H100.

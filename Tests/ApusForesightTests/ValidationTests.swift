@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct ValidationTests {
   static let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
