@@ -82,9 +82,10 @@ package struct MachineCalibration: Codable, Hashable, Sendable {
     var outside: [Double] = []
     for step in 1...repeats + 1 {
       var inside = 0.0
-      let outcome = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) { kind, microbatch, isLast in
+      let outcome = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) {
+        kind, microbatch, isLast in
         var seconds: [Double] = []
-        executor.run(kind, microbatch: microbatch) { seconds.append($0.seconds) }
+        try executor.run(kind, microbatch: microbatch, isLast: isLast) { seconds.append($0.seconds) }
         inside += seconds.reduce(0, +)
         if step > 1 { times[kind, default: []].append(seconds) }
       }
