@@ -1,6 +1,5 @@
-import Testing
-
 import ApusForesight
+import Testing
 
 @Suite struct CSVTableTests {
   @Test func quotedFieldsHoldCommasQuotesAndLineEnds() throws {

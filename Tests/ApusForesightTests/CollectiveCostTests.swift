@@ -1,7 +1,6 @@
 import ApusCore
-import Testing
-
 import ApusForesight
+import Testing
 
 @Suite struct CollectiveCostTests {
   private func h100(curve: Bool) throws -> HardwareDescription {

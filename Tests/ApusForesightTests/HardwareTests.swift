@@ -1,8 +1,7 @@
 import ApusConfiguration
 import ApusCore
-import Testing
-
 import ApusForesight
+import Testing
 
 @Suite struct HardwareTests {
   @Test func everyShippedDescriptionIsReadAndFound() throws {

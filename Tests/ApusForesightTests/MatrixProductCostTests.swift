@@ -1,6 +1,5 @@
-import Testing
-
 import ApusForesight
+import Testing
 
 @Suite struct MatrixProductCostTests {
   private func cost() throws -> (MatrixProductCost, HardwareDescription) {
