@@ -27,7 +27,9 @@ let package = Package(
     .target(name: "ApusForesight", dependencies: ["ApusCore", "ApusProgram", "ApusModels"]),
     .target(
       name: "ApusRuntime",
-      dependencies: ["ApusCore", "ApusProgram", "ApusReference", "CApusKernels", "CApusMatrix"]),
+      dependencies: [
+        "ApusCore", "ApusProgram", "ApusReference", "ApusCommunication", "CApusKernels", "CApusMatrix",
+      ]),
 
     // Ranks.
     .target(name: "ApusCommunication", dependencies: ["ApusCore", "CApusKernels", "CApusMPI"]),
@@ -41,7 +43,7 @@ let package = Package(
       name: "ApusTraining",
       dependencies: [
         "ApusCore", "ApusProgram", "ApusModels", "ApusForesight", "ApusRuntime", "ApusConfiguration",
-        "ApusData", "ApusCheckpoint", "ApusReport",
+        "ApusData", "ApusCheckpoint", "ApusReport", "ApusCommunication",
       ]),
     .target(
       name: "Apus",
@@ -51,7 +53,7 @@ let package = Package(
       dependencies: [
         "ApusCore", "ApusProgram", "ApusModels", "ApusForesight", "ApusRuntime", "ApusConfiguration",
         "ApusData",
-        "ApusCheckpoint", "ApusReport", "ApusTraining",
+        "ApusCheckpoint", "ApusReport", "ApusTraining", "ApusCommunication",
       ]),
 
     .testTarget(name: "ApusCoreTests", dependencies: ["ApusCore"]),
@@ -66,7 +68,9 @@ let package = Package(
       name: "ApusCommunicationTests", dependencies: ["ApusCommunication", "CollectiveCases", "RankTrial"]),
     .testTarget(name: "ApusProgramTests", dependencies: ["ApusProgram", "ApusModels"]),
     .testTarget(name: "ApusKernelTests", dependencies: ["ApusReference", "CApusKernels", "CApusMatrix"]),
-    .testTarget(name: "ApusRuntimeTests", dependencies: ["ApusProgram", "ApusModels", "ApusRuntime"]),
+    .testTarget(
+      name: "ApusRuntimeTests",
+      dependencies: ["ApusProgram", "ApusModels", "ApusRuntime", "ApusCommunication"]),
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration", "ApusModels"]),
     .testTarget(name: "ApusCommandLineTests", dependencies: ["apus-cli", "ApusCheckpoint", "ApusModels"]),
     .testTarget(name: "ApusDataTests", dependencies: ["ApusData"], exclude: ["Fixtures"]),

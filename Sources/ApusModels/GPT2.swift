@@ -8,7 +8,10 @@ import ApusProgram
 /// start at normal(0.02), those that write to the residual stream at 0.02 / sqrt(2 layers).
 struct GPT2: LanguageModel {
   private let configuration: ModelConfiguration
+  private let boundaries: BlockBoundaries
+  private let heads: HeadShape
   private(set) var units: [ParameterUnit] = []
+  var vocabularySize: Int { configuration.vocabularySize }
   var head: Tensor { tokenTable }
 
   private let tokenTable, positionTable: Tensor  // [V, D], [P, D]
@@ -30,38 +33,60 @@ struct GPT2: LanguageModel {
 
   init(_ c: ModelConfiguration, training: Bool, in step: inout StepRecorder) {
     configuration = c
+    boundaries = BlockBoundaries(step.mesh)
+    heads = c.heads.local(on: step.mesh)
+    let sharding = GPT2Sharding(c, boundaries)
     let residual = 0.02 / (2 * Double(c.layerCount)).squareRoot()
     func norm(_ name: String, _ unit: inout UnitDeclaration) -> Norm {
       Norm(
-        weight: unit.vector("\(name).weight", c.hiddenSize, .ones),
-        bias: unit.vector("\(name).bias", c.hiddenSize, .zeros))
+        weight: unit.vector("\(name).weight", c.hiddenSize, .ones, split: sharding.whole),
+        bias: unit.vector("\(name).bias", c.hiddenSize, .zeros, split: sharding.whole))
     }
-    func dense(
-      _ name: String, _ inputs: Int, _ outputs: Int, _ deviation: Double, _ unit: inout UnitDeclaration
-    ) -> Dense {
-      Dense(
-        weight: unit.declare("\(name).weight", inputs, outputs, .normal(deviation: deviation)),
-        bias: unit.vector("\(name).bias", outputs, .zeros))
+    func matrix(
+      _ name: String, _ inputs: Int, _ outputs: Int, _ deviation: Double, _ split: ParameterSplit,
+      _ unit: inout UnitDeclaration
+    ) -> Tensor {
+      unit.declare("\(name).weight", inputs, outputs, .normal(deviation: deviation), split: split)
     }
-    (tokenTable, positionTable) = step.unit("embeddings", training: training, into: &units) { unit in
-      (
-        unit.declare(
-          "transformer.wte.weight", c.vocabularySize, c.hiddenSize, .normal(deviation: 0.02)),
-        unit.declare(
-          "transformer.wpe.weight", c.maximumSequenceLength, c.hiddenSize, .normal(deviation: 0.02))
-      )
+    func bias(_ name: String, _ outputs: Int, _ split: ParameterSplit, _ unit: inout UnitDeclaration)
+      -> Tensor
+    {
+      unit.vector("\(name).bias", outputs, .zeros, split: split)
+    }
+    tokenTable = step.unit("token table", training: training, into: &units, standsAlone: true) { unit in
+      unit.declare(
+        "transformer.wte.weight", c.vocabularySize, c.hiddenSize, .normal(deviation: 0.02),
+        split: sharding.tokenTable)
+    }
+    positionTable = step.unit("position table", training: training, into: &units) { unit in
+      unit.declare(
+        "transformer.wpe.weight", c.maximumSequenceLength, c.hiddenSize, .normal(deviation: 0.02),
+        split: sharding.whole)
     }
     var blocks: [Block] = []
     for layer in 0..<c.layerCount {
       let block = step.unit("layer \(layer)", training: training, into: &units) { unit in
         let name = "transformer.h.\(layer)"
+        // What every rank holds comes first: it is one run where it has to be summed over the tensor axis.
+        let (attentionNorm, feedForwardNorm) = (norm("\(name).ln_1", &unit), norm("\(name).ln_2", &unit))
+        let attentionBias = bias("\(name).attn.c_proj", c.hiddenSize, sharding.whole, &unit)
+        let feedForwardBias = bias("\(name).mlp.c_proj", c.hiddenSize, sharding.whole, &unit)
+        let (d, f, heads) = (c.hiddenSize, c.intermediateSize, c.heads)
         return Block(
-          attentionNorm: norm("\(name).ln_1", &unit),
-          feedForwardNorm: norm("\(name).ln_2", &unit),
-          attentionIn: dense("\(name).attn.c_attn", c.hiddenSize, c.heads.width, 0.02, &unit),
-          attentionOut: dense("\(name).attn.c_proj", c.heads.queryWidth, c.hiddenSize, residual, &unit),
-          feedForwardIn: dense("\(name).mlp.c_fc", c.hiddenSize, c.intermediateSize, 0.02, &unit),
-          feedForwardOut: dense("\(name).mlp.c_proj", c.intermediateSize, c.hiddenSize, residual, &unit))
+          attentionNorm: attentionNorm, feedForwardNorm: feedForwardNorm,
+          attentionIn: Dense(
+            weight: matrix("\(name).attn.c_attn", d, heads.width, 0.02, sharding.attentionIn, &unit),
+            bias: bias("\(name).attn.c_attn", heads.width, sharding.attentionIn, &unit)),
+          attentionOut: Dense(
+            weight: matrix(
+              "\(name).attn.c_proj", heads.queryWidth, d, residual, sharding.attentionOut, &unit),
+            bias: attentionBias),
+          feedForwardIn: Dense(
+            weight: matrix("\(name).mlp.c_fc", d, f, 0.02, sharding.feedForwardIn, &unit),
+            bias: bias("\(name).mlp.c_fc", f, sharding.feedForwardIn, &unit)),
+          feedForwardOut: Dense(
+            weight: matrix("\(name).mlp.c_proj", f, d, residual, sharding.feedForwardOut, &unit),
+            bias: feedForwardBias))
       }
       blocks.append(block)
     }
@@ -75,22 +100,23 @@ struct GPT2: LanguageModel {
     _ tokens: Tensor, _ context: SequenceContext, in step: inout StepRecorder
   ) -> Tensor {
     step.label = "embeddings"
+    let embedded = step.embedding(tokens, tokenTable, vocabularySize: configuration.vocabularySize)
     var x_TD = step.positions(
-      step.embedding(tokens, tokenTable), positionTable,
+      boundaries.leave(embedded, in: &step), positionTable,
       sequenceLength: context.sequenceLength(rows: tokens.count), start: context.start)
     for (layer, block) in blocks.enumerated() {
       step.layerInput(x_TD)
       step.label = "layer \(layer) attention"
       let qkv = dense(norm(x_TD, block.attentionNorm, &step), block.attentionIn, &step)
-      let mixed_TD = context.attend(qkv, configuration.heads, layer: layer, in: &step)
-      x_TD = step.add(x_TD, dense(mixed_TD, block.attentionOut, &step))
+      let mixed_TD = context.attend(qkv, heads, layer: layer, in: &step)
+      x_TD = step.add(x_TD, leave(mixed_TD, block.attentionOut, &step))
       step.label = "layer \(layer) feed-forward"
       let hidden_TF = dense(norm(x_TD, block.feedForwardNorm, &step), block.feedForwardIn, &step)
-      x_TD = step.add(x_TD, dense(step.gelu(hidden_TF), block.feedForwardOut, &step))
+      x_TD = step.add(x_TD, leave(step.gelu(hidden_TF), block.feedForwardOut, &step))
     }
     step.layerInput(x_TD)
     step.label = "final norm"
-    return norm(x_TD, finalNorm, &step)
+    return boundaries.enter(norm(x_TD, finalNorm, &step), in: &step)
   }
 
   private func norm(_ x: Tensor, _ norm: Norm, _ step: inout StepRecorder) -> Tensor {
@@ -98,6 +124,10 @@ struct GPT2: LanguageModel {
   }
 
   private func dense(_ x: Tensor, _ dense: Dense, _ step: inout StepRecorder) -> Tensor {
-    step.linear(x, dense.weight, bias: dense.bias, layout: .inputMajor)
+    step.linear(boundaries.enter(x, in: &step), dense.weight, bias: dense.bias, layout: .inputMajor)
+  }
+
+  private func leave(_ x: Tensor, _ dense: Dense, _ step: inout StepRecorder) -> Tensor {
+    boundaries.leave(x, times: dense.weight, bias: dense.bias, layout: .inputMajor, in: &step)
   }
 }

@@ -1,3 +1,4 @@
+import ApusCore
 public import ApusProgram
 
 /// A decoder-only language model, written forward only: the step's other half follows from the operations'
@@ -7,9 +8,11 @@ public protocol LanguageModel {
   var units: [ParameterUnit] { get }
   /// The matrix `[V, D]` that turns hidden states into logits; the token table where tied.
   var head: Tensor { get }
+  /// V over all ranks.
+  var vocabularySize: Int { get }
   /// Constant tables that the model reads.
   var tables: [StepProgram.TableTensor] { get }
-  /// Hidden states `[T, D]`, after the last norm, of `tokens` (`[1, T]` int32).
+  /// Hidden states `[T, D]`, after the last norm, of `tokens` (`[1, T]` int32), as the head reads them.
   func hiddenStates(_ tokens: Tensor, _ context: SequenceContext, in step: inout StepRecorder) -> Tensor
 }
 
@@ -25,6 +28,9 @@ extension ModelConfiguration {
   public var heads: HeadShape {
     HeadShape(headCount: headCount, keyValueHeadCount: keyValueHeadCount, headSize: headSize)
   }
+
+  /// Ranks of the tensor axis that hold copies of the same key-value head.
+  package func keyValueCopies(_ layout: ParallelLayout) -> Int { max(1, layout.tensor / keyValueHeadCount) }
 
   /// The model of this shape.
   public var declaration: ModelDeclaration {

@@ -8,7 +8,10 @@ import ApusProgram
 /// one matrix, gate and up from another; published files hold their row ranges under separate names.
 struct Llama: LanguageModel {
   private let configuration: ModelConfiguration
+  private let boundaries: BlockBoundaries
+  private let heads: HeadShape
   private(set) var units: [ParameterUnit] = []
+  var vocabularySize: Int { configuration.vocabularySize }
   let head: Tensor
 
   private let tokenTable: Tensor  // [V, D]
@@ -24,39 +27,39 @@ struct Llama: LanguageModel {
 
   init(_ c: ModelConfiguration, training: Bool, in step: inout StepRecorder) {
     configuration = c
+    boundaries = BlockBoundaries(step.mesh)
+    heads = c.heads.local(on: step.mesh)
+    let sharding = LlamaSharding(c, boundaries)
     let residual = Initializer.normal(deviation: 0.02 / (2 * Double(c.layerCount)).squareRoot())
     let plain = Initializer.normal(deviation: 0.02)
-    let (d, f, heads) = (c.hiddenSize, c.intermediateSize, c.heads)
-    tokenTable = step.unit("embeddings", training: training, into: &units) { unit in
-      unit.declare("model.embed_tokens.weight", c.vocabularySize, d, plain)
+    let (d, f) = (c.hiddenSize, c.intermediateSize)
+    tokenTable = step.unit("token table", training: training, into: &units, standsAlone: true) { unit in
+      unit.declare("model.embed_tokens.weight", c.vocabularySize, d, plain, split: sharding.vocabulary)
     }
     var blocks: [Block] = []
     for layer in 0..<c.layerCount {
       let block = step.unit("layer \(layer)", training: training, into: &units) { unit in
         let name = "model.layers.\(layer)"
         return Block(
-          attentionNorm: unit.vector("\(name).input_layernorm.weight", d, .ones),
-          feedForwardNorm: unit.vector("\(name).post_attention_layernorm.weight", d, .ones),
+          attentionNorm: unit.vector("\(name).input_layernorm.weight", d, .ones, split: sharding.whole),
+          feedForwardNorm: unit.vector(
+            "\(name).post_attention_layernorm.weight", d, .ones, split: sharding.whole),
           queryKeyValue: unit.declare(
-            "\(name).self_attn.qkv_proj.weight", heads.width, d, plain,
-            parts: [
-              ("\(name).self_attn.q_proj.weight", heads.queryWidth),
-              ("\(name).self_attn.k_proj.weight", heads.keyWidth),
-              ("\(name).self_attn.v_proj.weight", heads.keyWidth),
-            ]),
-          attentionOut: unit.declare("\(name).self_attn.o_proj.weight", d, heads.queryWidth, residual),
+            "\(name).self_attn.qkv_proj.weight", c.heads.width, d, plain, split: sharding.queryKeyValue(name)),
+          attentionOut: unit.declare(
+            "\(name).self_attn.o_proj.weight", d, c.heads.queryWidth, residual, split: sharding.attentionOut),
           gateUp: unit.declare(
-            "\(name).mlp.gate_up_proj.weight", 2 * f, d, plain,
-            parts: [("\(name).mlp.gate_proj.weight", f), ("\(name).mlp.up_proj.weight", f)]),
-          down: unit.declare("\(name).mlp.down_proj.weight", d, f, residual))
+            "\(name).mlp.gate_up_proj.weight", 2 * f, d, plain, split: sharding.gateUp(name)),
+          down: unit.declare("\(name).mlp.down_proj.weight", d, f, residual, split: sharding.down))
       }
       blocks.append(block)
     }
     self.blocks = blocks
     let ending = step.unit("final norm and head", training: training, into: &units) { unit in
       (
-        norm: unit.vector("model.norm.weight", d, .ones),
-        head: c.tiedEmbeddings ? nil : unit.declare("lm_head.weight", c.vocabularySize, d, plain)
+        norm: unit.vector("model.norm.weight", d, .ones, split: sharding.whole),
+        head: c.tiedEmbeddings
+          ? nil : unit.declare("lm_head.weight", c.vocabularySize, d, plain, split: sharding.vocabulary)
       )
     }
     finalNorm = ending.norm
@@ -78,27 +81,32 @@ struct Llama: LanguageModel {
   func hiddenStates(
     _ tokens: Tensor, _ context: SequenceContext, in step: inout StepRecorder
   ) -> Tensor {
-    let heads = configuration.heads
     step.label = "embeddings"
-    var x_TD = step.embedding(tokens, tokenTable)
+    let embedded = step.embedding(tokens, tokenTable, vocabularySize: configuration.vocabularySize)
+    var x_TD = boundaries.leave(embedded, in: &step)
     for (layer, block) in blocks.enumerated() {
       step.layerInput(x_TD)
       step.label = "layer \(layer) attention"
       let qkv = step.rotary(
-        step.linear(norm(x_TD, block.attentionNorm, &step), block.queryKeyValue, layout: .outputMajor),
+        step.linear(
+          boundaries.enter(norm(x_TD, block.attentionNorm, &step), in: &step), block.queryKeyValue,
+          layout: .outputMajor),
         cosines: cosines, sines: sines, headCount: heads.headCount + heads.keyValueHeadCount,
         headSize: heads.headSize, sequenceLength: context.sequenceLength(rows: tokens.count),
         start: context.start)
       let mixed = context.attend(qkv, heads, layer: layer, in: &step)
-      x_TD = step.add(x_TD, step.linear(mixed, block.attentionOut, layout: .outputMajor))
+      x_TD = step.add(
+        x_TD, boundaries.leave(mixed, times: block.attentionOut, layout: .outputMajor, in: &step))
       step.label = "layer \(layer) feed-forward"
       let gateUp = step.linear(
-        norm(x_TD, block.feedForwardNorm, &step), block.gateUp, layout: .outputMajor)
-      x_TD = step.add(x_TD, step.linear(step.swiglu(gateUp), block.down, layout: .outputMajor))
+        boundaries.enter(norm(x_TD, block.feedForwardNorm, &step), in: &step), block.gateUp,
+        layout: .outputMajor)
+      x_TD = step.add(
+        x_TD, boundaries.leave(step.swiglu(gateUp), times: block.down, layout: .outputMajor, in: &step))
     }
     step.layerInput(x_TD)
     step.label = "final norm"
-    return norm(x_TD, finalNorm, &step)
+    return boundaries.enter(norm(x_TD, finalNorm, &step), in: &step)
   }
 
   private func norm(_ x: Tensor, _ weight: Tensor, _ step: inout StepRecorder) -> Tensor {

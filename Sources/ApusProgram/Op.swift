@@ -14,6 +14,9 @@ package enum Op: Hashable, Sendable {
   case cachedAttention(CachedAttention)
   case add(Add)
   case headLoss(HeadLoss)
+  case bias(Bias)
+  case move(Move)
+  case materialise(Materialise)
   // Emitted by gradient rules.
   case embeddingGradient(EmbeddingGradient)
   case positionsGradient(PositionsGradient)
@@ -28,6 +31,11 @@ package enum Op: Hashable, Sendable {
   case attentionGradient(AttentionGradient)
   case headLossGradient(HeadLossGradient)
   case copy(Copy)
+  case crossEntropyStatistics(CrossEntropyStatistics)
+  case crossEntropyLosses(CrossEntropyLosses)
+  case crossEntropyGradient(CrossEntropyGradient)
+  case startMove(StartMove)
+  case waitMove(WaitMove)
   // Recorded by the optimizer.
   case sumOfSquares(SumOfSquares)
   case clip(Clip)
@@ -48,6 +56,9 @@ package enum Op: Hashable, Sendable {
     case .cachedAttention(let o): o
     case .add(let o): o
     case .headLoss(let o): o
+    case .bias(let o): o
+    case .move(let o): o
+    case .materialise(let o): o
     case .embeddingGradient(let o): o
     case .positionsGradient(let o): o
     case .layerNormGradient(let o): o
@@ -61,6 +72,11 @@ package enum Op: Hashable, Sendable {
     case .attentionGradient(let o): o
     case .headLossGradient(let o): o
     case .copy(let o): o
+    case .crossEntropyStatistics(let o): o
+    case .crossEntropyLosses(let o): o
+    case .crossEntropyGradient(let o): o
+    case .startMove(let o): o
+    case .waitMove(let o): o
     case .sumOfSquares(let o): o
     case .clip(let o): o
     case .adamW(let o): o

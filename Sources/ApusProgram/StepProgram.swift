@@ -21,6 +21,8 @@ package enum Table: Hashable, Sendable {
 /// model and the reports all read this one value.
 public struct StepProgram: Sendable {
   package var storages: [Storage]
+  /// The ranks that the program is recorded for.
+  package var mesh: Mesh
   package var units: [ParameterUnit]
   /// Segments that hand activations to each other, in running order; transient memory of different groups
   /// shares the same place.
@@ -52,10 +54,12 @@ public struct StepProgram: Sendable {
 
   /// A program without segments.
   package init(
-    units: [ParameterUnit], tokens: Tensor, targets: Tensor?, control: Tensor, tables: [TableTensor]
+    mesh: Mesh = .single, units: [ParameterUnit], tokens: Tensor, targets: Tensor?, control: Tensor,
+    tables: [TableTensor]
   ) {
     storages = []
     groups = []
+    self.mesh = mesh
     self.units = units
     self.tokens = tokens
     self.targets = targets
@@ -71,14 +75,19 @@ public struct StepProgram: Sendable {
   /// All parameters, unit by unit.
   package var parameters: [Parameter] { units.flatMap(\.parameters) }
 
-  /// Number of weights, padding excluded.
-  package var parameterCount: Int { parameters.reduce(0) { $0 + $1.tensor.count } }
+  /// Number of the model's weights over all ranks, copies and padding excluded.
+  package var parameterCount: Int {
+    parameters.reduce(0) { $0 + $1.parts.reduce(0) { $0 + $1.count } }
+  }
 
   /// Rows of the smallest table that tokens or targets pick from: ids must lie below it.
   package var vocabularySize: Int {
     segments.flatMap(\.instructions).compactMap { instruction in
       switch instruction.op {
-      case .embedding, .headLoss, .headLossGradient: instruction.inputs[1].rows
+      case .embedding(let embedding): embedding.vocabulary?.total ?? instruction.inputs[1].rows
+      case .headLoss, .headLossGradient: instruction.inputs[1].rows
+      case .crossEntropyGradient(let gradient): gradient.vocabulary.total
+      case .crossEntropyStatistics(let statistics): statistics.vocabulary.total
       default: nil
       }
     }.min() ?? 0

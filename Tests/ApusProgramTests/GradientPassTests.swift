@@ -80,9 +80,9 @@ import Testing
     let ids = step.tensor("ids", .input, Signature(1, 3, .int32))
     let control = step.tensor("control", .input, Signature(1, 4))
     let loss = step.tensor("loss", .result, Signature(1, 1))
-    let x = step.embedding(ids, table)
+    let x = step.embedding(ids, table, vocabularySize: 5)
     let sum = step.add(x, step.gelu(x))
-    _ = step.headLoss(sum, table, targets: ids, control: control)
+    _ = step.headLoss(sum, table, targets: ids, control: control, vocabularySize: 5)
     let (forward, backward) = GradientPass.differentiate(
       step.takeInstructions(), units: units, loss: loss, in: &step)
     #expect(forward.map(\.op.name) == ["embedding", "gelu", "add"])

@@ -18,12 +18,12 @@ import Testing
     let executor = try Executor(program, threads: 2)
     executor.poison()
     executor.prepare(tokenWeight: Self.tokenWeight)
-    let loss = expected.step(vocabulary: model.vocabularySize)
-    executor.step(vocabulary: model.vocabularySize)
+    let loss = try expected.step(vocabulary: model.vocabularySize)
+    try executor.step(vocabulary: model.vocabularySize)
     #expect(abs(Double(executor.floats(program.loss!)[0]) - loss) < 1e-5 * loss)
     for kind in [Segment.Kind.synchronise, .optimizer] {
-      expected.run(kind)
-      executor.run(kind)
+      try expected.run(kind)
+      try executor.run(kind)
     }
     let norm = expected.scalars(program.gradientNorm!).pointee
     #expect(abs(Double(executor.floats(program.gradientNorm!)[0]) - norm) < 1e-5 * norm)
@@ -94,9 +94,9 @@ import Testing
     for _ in 0..<2 {
       let executor = try Executor(program, threads: 2)
       executor.prepare(tokenWeight: Self.tokenWeight)
-      executor.step(vocabulary: model.vocabularySize)
-      executor.run(.synchronise)
-      executor.run(.optimizer)
+      try executor.step(vocabulary: model.vocabularySize)
+      try executor.run(.synchronise)
+      try executor.run(.optimizer)
       results.append(program.units.flatMap { Array(executor.floats($0.weights)) })
     }
     #expect(results[0].elementsEqual(results[1]) { $0.bitPattern == $1.bitPattern || ($0.isNaN && $1.isNaN) })
@@ -108,10 +108,10 @@ import Testing
     let executor = try Executor(program, threads: 2)
     executor.prepare(tokenWeight: 1)
     executor.load(vocabulary: model.vocabularySize, microbatch: 0)
-    executor.run(.evaluation)
+    try executor.run(.evaluation)
     let sum = executor.floats(program.tokenLosses!).reduce(0) { $0 + Double($1) }
-    executor.run(.forward)
-    executor.run(.backward)
+    try executor.run(.forward)
+    try executor.run(.backward)
     #expect(abs(sum - Double(executor.floats(program.loss!)[0])) < 1e-5 * sum)
   }
 
@@ -136,12 +136,12 @@ import Testing
     let ids = (0..<8).map { Int32(($0 * 5 + 2) % model.vocabularySize) }
     _ = whole.ints(evaluation.tokens).update(fromContentsOf: ids.prefix(7))
     _ = whole.ints(evaluation.targets!).update(fromContentsOf: ids.dropFirst())
-    whole.run(.evaluation)
+    try whole.run(.evaluation)
     var position = 0
     for (kind, count) in [(Segment.Kind.prefill, 3), (.decode, 1), (.decode, 1), (.decode, 1)] {
       _ = generator.ints(cached.tokens).update(fromContentsOf: ids[position..<position + count])
       generator.ints(cached.start!)[0] = Int32(position)
-      generator.run(kind)
+      try generator.run(kind)
       position += count
       let logits = generator.floats(cached.logits!).map(Double.init)
       let target = Int(ids[position])

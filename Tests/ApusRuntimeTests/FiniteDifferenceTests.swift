@@ -7,12 +7,12 @@ import Testing
 /// untied heads, grouped queries, absent targets, two micro-batches.
 @Suite struct FiniteDifferenceTests {
   @Test(arguments: SmallModels.all)
-  func gradientsEqualDifferences(_ model: ModelConfiguration) {
+  func gradientsEqualDifferences(_ model: ModelConfiguration) throws {
     let program = SmallModels.program(model)
     let interpreter = Interpreter<Double>(program)
     let weight = 1.0 / 22
     interpreter.prepare(tokenWeight: weight)
-    _ = interpreter.step(vocabulary: model.vocabularySize)
+    _ = try interpreter.step(vocabulary: model.vocabularySize)
     let gradients = program.units.map { unit in
       unit.parameters.map { parameter in
         let pointer = interpreter.scalars(unit.gradient(of: parameter.tensor))
@@ -29,12 +29,12 @@ import Testing
           (0..<gradient.count).map { $0 == at ? 1.0 : 0 }
         }
         for line in [direction] + single {
-          func loss(_ distance: Double) -> Double {
+          func loss(_ distance: Double) throws -> Double {
             for index in line.indices { values[index] += distance * line[index] }
             defer { for index in line.indices { values[index] -= distance * line[index] } }
-            return interpreter.step(vocabulary: model.vocabularySize)
+            return try interpreter.step(vocabulary: model.vocabularySize)
           }
-          let difference = (loss(h) - loss(-h)) / (2 * h)
+          let difference = try (loss(h) - loss(-h)) / (2 * h)
           let expected = zip(gradient, line).reduce(0) { $0 + $1.0 * $1.1 }
           #expect(
             abs(difference - expected) <= 1e-7 + 1e-6 * abs(expected),
@@ -45,11 +45,11 @@ import Testing
   }
 
   /// S17: k micro-batches give the gradient of one batch k times as large.
-  @Test func accumulationEqualsOneLargeBatch() {
+  @Test func accumulationEqualsOneLargeBatch() throws {
     let model = SmallModels.gpt2
     let split = Interpreter<Double>(SmallModels.program(model))
     split.prepare(tokenWeight: 1.0 / 22)
-    let loss = split.step(vocabulary: model.vocabularySize)
+    let loss = try split.step(vocabulary: model.vocabularySize)
     let whole = Interpreter<Double>(
       .training(model, TrainingProgramSettings(microBatchSize: 4, sequenceLength: 7)))
     whole.prepare(tokenWeight: 1.0 / 22)
@@ -58,8 +58,8 @@ import Testing
     }
     whole.ints(whole.program.tokens).update(from: parts.flatMap(\.ids), count: 28)
     whole.ints(whole.program.targets!).update(from: parts.flatMap(\.targets), count: 28)
-    whole.run(.forward)
-    whole.run(.backward)
+    try whole.run(.forward)
+    try whole.run(.backward)
     #expect(abs(whole.scalars(whole.program.loss!).pointee - loss) < 1e-12)
     for (a, b) in zip(split.program.units, whole.program.units) {
       for (p, q) in zip(a.parameters, b.parameters) {

@@ -30,7 +30,7 @@ import Testing
       let executor = try Executor(program, threads: 2)
       executor.poison()
       executor.prepare(tokenWeight: 1.0 / 22)
-      executor.step(vocabulary: model.vocabularySize)
+      try executor.step(vocabulary: model.vocabularySize)
       results.append(
         program.units.flatMap { unit in
           unit.parameters.flatMap { executor.floats(unit.gradient(of: $0.tensor)).map(\.bitPattern) }

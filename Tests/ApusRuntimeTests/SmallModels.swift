@@ -75,13 +75,13 @@ extension Interpreter {
   }
 
   /// Forward and backward of every micro-batch; the weighted loss.
-  func step(vocabulary: Int) -> Scalar {
+  func step(vocabulary: Int) throws -> Scalar {
     for microbatch in 0..<SmallModels.microbatches {
       let (ids, targets) = SmallModels.tokens(program, vocabulary: vocabulary, microbatch: microbatch)
       ints(program.tokens).update(from: ids, count: ids.count)
       ints(program.targets!).update(from: targets, count: targets.count)
-      run(.forward, microbatch: microbatch)
-      run(.backward, microbatch: microbatch)
+      try run(.forward, microbatch: microbatch)
+      try run(.backward, microbatch: microbatch)
     }
     return scalars(program.loss!).pointee
   }
@@ -112,11 +112,11 @@ extension Executor {
     _ = ints(program.targets!).update(fromContentsOf: targets)
   }
 
-  func step(vocabulary: Int) {
+  func step(vocabulary: Int) throws {
     for microbatch in 0..<SmallModels.microbatches {
       load(vocabulary: vocabulary, microbatch: microbatch)
-      run(.forward, microbatch: microbatch)
-      run(.backward, microbatch: microbatch)
+      try run(.forward, microbatch: microbatch)
+      try run(.backward, microbatch: microbatch)
     }
   }
 }

@@ -21,7 +21,8 @@ public struct CommunicationPolicy: Hashable, Sendable, Codable {
   public var keepsGatheredInputs: Bool
 
   public init(
-    gradients: GradientSynchronisation = .overlapped, bucketByteCount: Int = 25 << 20, prefetchedUnits: Int = 1,
+    gradients: GradientSynchronisation = .overlapped, bucketByteCount: Int = 25 << 20,
+    prefetchedUnits: Int = 1,
     keepsGatheredInputs: Bool = true
   ) {
     self.gradients = gradients

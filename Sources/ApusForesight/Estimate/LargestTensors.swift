@@ -31,7 +31,7 @@ extension MemoryEstimate {
     for (index, storage) in program.storages.enumerated() {
       switch storage.role {
       case .parameter, .gradient, .optimizerState: continue
-      case .activation, .workspace, .input, .result, .cache:
+      case .activation, .communication, .workspace, .input, .result, .cache:
         guard plan.offsets[index] != nil else { continue }
         counts[
           Key(name: Self.general(storage.name), role: storage.role, bytes: storage.byteCount), default: 0] +=

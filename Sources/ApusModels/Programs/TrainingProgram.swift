@@ -10,32 +10,41 @@ package struct TrainingProgramSettings: Hashable, Sendable {
   package var recomputation: RecomputationSettings
   /// Whether to add a forward-only segment that gives the loss of each token.
   package var evaluates: Bool
+  /// The ranks that train together; a micro-batch is that of one replica.
+  package var layout: ParallelLayout
+  package var communication: CommunicationPolicy
 
   package init(
     microBatchSize: Int, sequenceLength: Int, optimizer: OptimizerSettings = OptimizerSettings(),
-    recomputation: RecomputationSettings = .none, evaluates: Bool = false
+    recomputation: RecomputationSettings = .none, evaluates: Bool = false,
+    layout: ParallelLayout = ParallelLayout(), communication: CommunicationPolicy = CommunicationPolicy()
   ) {
     self.microBatchSize = microBatchSize
     self.sequenceLength = sequenceLength
     self.optimizer = optimizer
     self.recomputation = recomputation
     self.evaluates = evaluates
+    self.layout = layout
+    self.communication = communication
   }
 }
 
 extension StepProgram {
-  /// Records one training step: forward and backward of a micro-batch, clipping, AdamW.
+  /// Records one training step of one rank: forward and backward of a micro-batch, clipping, AdamW. The same
+  /// program serves all ranks of the layout.
   package static func training(
     _ configuration: ModelConfiguration, _ settings: TrainingProgramSettings
   ) -> StepProgram {
-    training(configuration.declaration, settings)
+    training(
+      configuration.declaration, settings,
+      mesh: Mesh(settings.layout, keyValueCopies: configuration.keyValueCopies(settings.layout)))
   }
 
   /// Records one training step of any model.
   package static func training(
-    _ declaration: ModelDeclaration, _ settings: TrainingProgramSettings
+    _ declaration: ModelDeclaration, _ settings: TrainingProgramSettings, mesh: Mesh = .single
   ) -> StepProgram {
-    var step = StepRecorder()
+    var step = StepRecorder(mesh: mesh, communication: settings.communication)
     let model = declaration(&step, true)
     var program = StepProgram(model, rows: settings.microBatchSize * settings.sequenceLength, in: &step)
     let context = SequenceContext.sequences(length: settings.sequenceLength)
@@ -43,14 +52,27 @@ extension StepProgram {
     program.loss = loss
 
     model.recordLoss(&program, context, in: &step)
+    let materialised = Materialisation.apply(
+      step.takeInstructions(), units: model.units, training: true, in: &step)
     let differentiated = GradientPass.differentiate(
-      step.takeInstructions(), units: model.units, loss: loss, in: &step)
+      materialised.forward, units: model.units, readings: materialised.readings, loss: loss, in: &step)
     program.layerInputs = step.takeBoundaries()
+    func lower(_ instructions: [Instruction]) -> [Instruction] {
+      Materialisation.lower(instructions, units: model.units, readings: materialised.readings, mesh: mesh)
+        .withoutViews
+    }
     let (forward, backward) = Recomputation.apply(
-      settings.recomputation, forward: differentiated.forward, backward: differentiated.backward,
+      settings.recomputation, forward: lower(differentiated.forward),
+      backward: lower(differentiated.backward),
       boundaries: program.layerInputs, in: &step)
-    program.groups = [[Segment(.forward, forward), Segment(.backward, backward)]]
+    program.groups = [
+      [
+        Segment(.forward, Prefetch.apply(forward, in: &step)),
+        Segment(.backward, Prefetch.apply(backward, in: &step)),
+      ]
+    ]
 
+    step.sumOverReplicas(loss)
     let (norm, coefficient) = step.clipping(model.units, maximumNorm: settings.optimizer.maximumNorm)
     program.gradientNorm = norm
     program.groups.append([Segment(.synchronise, step.takeInstructions())])
@@ -79,19 +101,27 @@ extension StepProgram {
   ) {
     let losses = step.tensor("token losses", .result, Signature(1, tokens.count))
     tokenLosses = losses
-    let computed = model.recordLoss(&self, context, in: &step)
-    var instructions = step.takeInstructions()
+    _ = model.recordLoss(&self, context, in: &step)
+    let materialised = Materialisation.apply(
+      step.takeInstructions(), units: model.units, training: false, in: &step)
+    let instructions = Materialisation.lower(
+      materialised.forward, units: model.units, readings: materialised.readings, mesh: step.mesh
+    ).withoutViews
+    guard let head = instructions.last, case .headLoss(let loss) = head.op else {
+      return require(false, "evaluation: the head is not last")
+    }
     // The loss goes straight to where the host reads it.
-    require(
-      instructions[instructions.count - 1].outputs[0].tensor == computed, "evaluation: the head is not last")
-    instructions[instructions.count - 1].outputs = [Destination(losses)]
-    groups.append([Segment(.evaluation, instructions)])
+    loss.evaluate(head, into: losses, in: &step)
+    let ending = step.takeInstructions()
+    groups.append([Segment(.evaluation, Prefetch.apply(instructions.dropLast() + ending, in: &step))])
+    // Layer inputs matter to recomputation, which evaluation has none of.
+    _ = step.takeBoundaries()
   }
 
   /// A program without segments: parameters, inputs and tables of `model`, for `rows` tokens.
   init(_ model: any LanguageModel, rows: Int, in step: inout StepRecorder) {
     self.init(
-      units: model.units,
+      mesh: step.mesh, units: model.units,
       tokens: step.tensor("tokens", .input, Signature(1, rows, .int32)),
       targets: step.tensor("targets", .input, Signature(1, rows, .int32)),
       control: step.tensor("control", .input, Signature(1, Control.allCases.count)), tables: model.tables)
@@ -110,6 +140,7 @@ extension LanguageModel {
     }
     let hidden = hiddenStates(program.tokens, context, in: &step)
     step.label = "head"
-    return step.headLoss(hidden, head, targets: targets, control: program.control)
+    return step.headLoss(
+      hidden, head, targets: targets, control: program.control, vocabularySize: vocabularySize)
   }
 }

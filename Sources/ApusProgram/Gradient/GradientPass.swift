@@ -7,7 +7,9 @@ import ApusCore
 /// may accumulate in place, the others copy. In a residual block that leaves no copy and no addition.
 package struct GradientPass {
   private var recorder: StepRecorder
-  private let parameters: [Int: ParameterUnit]
+  private let units: [ParameterUnit]
+  /// What forward reads of units, by storage.
+  private let readings: [Int: UnitReading]
   private let loss: Tensor
 
   /// Gradients of activations by the activation; several may share one tensor.
@@ -17,21 +19,31 @@ package struct GradientPass {
   /// Parameters that already received a contribution.
   private var contributed: Set<Tensor> = []
   private var forwardIsReplaced = false
+  /// Ends of transfers under way, each with what has to wait for it, in order of their starts.
+  private var underWay: [[Instruction]] = []
+  private var atEnd: [Instruction] = []
 
   /// Differentiates `forward`, whose last instruction yields the loss. Returns what is left of the forward
   /// segment, and the backward segment. `loss` receives the weighted sum of losses.
+  ///
+  /// - Parameter readings: what forward reads of units; where it is empty forward reads them where they lie.
   package static func differentiate(
-    _ forward: [Instruction], units: [ParameterUnit], loss: Tensor, in recorder: inout StepRecorder
+    _ forward: [Instruction], units: [ParameterUnit], readings: [UnitReading] = [], loss: Tensor,
+    in recorder: inout StepRecorder
   ) -> (forward: [Instruction], backward: [Instruction]) {
     require(recorder.instructions.isEmpty, "gradient pass: the recorder still holds instructions")
+    let readings = readings.isEmpty ? units.indices.map { UnitReading(unit: $0, of: units[$0]) } : readings
     var pass = GradientPass(
-      recorder: recorder,
-      parameters: Dictionary(uniqueKeysWithValues: units.map { ($0.weights.storage, $0) }), loss: loss)
+      recorder: recorder, units: units,
+      readings: Dictionary(uniqueKeysWithValues: readings.map { ($0.flat.storage, $0) }), loss: loss)
     var kept: [Instruction] = []
     for (index, call) in forward.enumerated().reversed() {
       let isLoss = index == forward.count - 1
       pass.forwardIsReplaced = false
-      if isLoss || call.outputs.contains(where: { pass.gradients[$0.tensor] != nil }) {
+      let carriesGradient = call.outputs.contains {
+        pass.gradients[$0.tensor] != nil || pass.readings[$0.tensor.storage] != nil
+      }
+      if isLoss || carriesGradient {
         pass.recorder.label = call.label
         guard let operation = call.op.operation as? any ForwardOperation else {
           require(false, "\(call.op.name) has no gradient")
@@ -41,6 +53,9 @@ package struct GradientPass {
         for output in call.outputs { pass.release(output.tensor) }
       }
       if !pass.forwardIsReplaced { kept.append(call) }
+    }
+    for ends in pass.underWay + [pass.atEnd] {
+      for instruction in ends { pass.recorder.append(instruction) }
     }
     recorder = pass.recorder
     return (kept.reversed(), recorder.takeInstructions())
@@ -59,9 +74,9 @@ package struct GradientPass {
 
   /// Where a rule writes the gradient of `input`: overwriting at the first contribution, adding later.
   package mutating func destination(_ input: Tensor) -> Destination {
-    if let unit = parameters[input.storage] {
+    if let reading = readings[input.storage] {
       let first = contributed.insert(input).inserted
-      return Destination(unit.gradient(of: input), first ? .accumulateAfterFirstMicrobatch : .accumulate)
+      return Destination(reading.gradient(of: input), first ? reading.firstMode : .accumulate)
     }
     guard let present = gradients[input] else { return firstDestination(input) }
     if holders[present]! > 1 {
@@ -105,11 +120,72 @@ package struct GradientPass {
     recorder.emit(operation, inputs, to: outputs)
   }
 
+  package mutating func emit(
+    _ operation: some Operation, _ inputs: [Tensor], to outputs: [Destination], _ condition: Condition
+  ) {
+    recorder.emit(operation, inputs, to: outputs, condition)
+  }
+
+  mutating func emit(_ instruction: Instruction) { recorder.append(instruction) }
+
+  // MARK: What the synchronisation of gradients uses
+
+  package var mesh: Mesh { recorder.mesh }
+  package var communication: CommunicationPolicy { recorder.communication }
+
+  /// The unit of a reading, and the reading.
+  package func reading(_ storage: Int) -> (unit: ParameterUnit, reading: UnitReading) {
+    guard let reading = readings[storage] else {
+      require(false, "gradient pass: storage \(storage) is no unit's")
+      return (units[0], UnitReading(unit: 0, of: units[0]))
+    }
+    return (units[reading.unit], reading)
+  }
+
+  /// Whether every parameter of a reading has received its gradient.
+  package func isComplete(_ reading: UnitReading) -> Bool {
+    units[reading.unit].parameters.allSatisfy { parameter in
+      contributed.contains { $0.storage == reading.flat.storage && $0.offset == parameter.tensor.offset }
+    }
+  }
+
+  /// Emits a move and what follows it. Overlapped, the move only starts here: its end and what follows come when
+  /// more than `window` transfers are under way, or at the end of backward.
+  mutating func emit(
+    _ move: Move, _ input: Tensor, to output: Tensor, _ condition: Condition, window: Int?,
+    then following: [Instruction]
+  ) {
+    guard communication.gradients == .overlapped, window != 0 else {
+      recorder.emit(move, [input], to: [Destination(output)], condition)
+      for instruction in following { recorder.append(instruction) }
+      return
+    }
+    if let window, underWay.count >= window {
+      for instruction in underWay.removeFirst() { recorder.append(instruction) }
+    }
+    let transfer = recorder.nextTransfer()
+    recorder.emit(
+      StartMove(move: move, transfer: transfer), [input], to: [Destination(output)], condition)
+    let wait = instruction(WaitMove(move: move, transfer: transfer), [input, output], to: [], condition)
+    underWay.append([wait] + following)
+  }
+
+  /// An instruction for later, with the label of here.
+  func instruction(
+    _ operation: some Operation, _ inputs: [Tensor], to outputs: [Destination], _ condition: Condition
+  ) -> Instruction {
+    Instruction(
+      op: operation.op, inputs: inputs, outputs: outputs, label: recorder.label, condition: condition)
+  }
+
+  /// Emits an instruction after everything else of backward.
+  mutating func emitAtEnd(_ instruction: Instruction) { atEnd.append(instruction) }
+
   // MARK: Sharing
 
   private mutating func newGradient(of input: Tensor) -> Tensor {
     recorder.tensor(
-      "gradient of \(recorder.storages[input.storage].name)", .activation, Signature(like: input))
+      "gradient of \(recorder.storages[input.storage].name)", .activation, input.gradientSignature)
   }
 
   private mutating func hold(_ gradient: Tensor, for input: Tensor) {

@@ -6,7 +6,7 @@ import ApusCore
 /// the first reader, together with the producers of what that one reads. Nothing is computed again that
 /// backward does not read, so a layer's last product is never repeated: the published "one more forward pass"
 /// is an upper bound. The repeated instructions run the same kernels on the same numbers, so gradients are
-/// bit-identical.
+/// bit-identical. Parameters gathered from other ranks are never kept.
 package struct Recomputation {
   private var recorder: StepRecorder
   private let producers: [Int: Instruction]
@@ -21,11 +21,16 @@ package struct Recomputation {
     _ settings: RecomputationSettings, forward: [Instruction], backward: [Instruction], boundaries: [Tensor],
     in recorder: inout StepRecorder
   ) -> (forward: [Instruction], backward: [Instruction]) {
-    if settings == .none { return (forward, backward) }
+    let gathersAgain = forward.contains { $0.op.isGatheredAgain(recorder.communication) }
+    guard settings != .none || gathersAgain else { return (forward, backward) }
     let saved = SavedValues(forward: forward, backward: backward, boundaries: boundaries)
+    var keeps = saved.kept(under: settings)
+    for instruction in forward where instruction.op.isGatheredAgain(recorder.communication) {
+      keeps.subtract(instruction.outputs.map(\.tensor.storage))
+    }
+    keeps.formUnion(boundaries.map(\.storage))
     var pass = Recomputation(
-      recorder: recorder, producers: saved.producers.mapValues { forward[$0] },
-      keeps: saved.kept(under: settings))
+      recorder: recorder, producers: saved.producers.mapValues { forward[$0] }, keeps: keeps)
     let written = Set(backward.flatMap { $0.outputs.map(\.tensor.storage) })
     for instruction in backward { pass.emit(instruction, writtenInBackward: written) }
     recorder = pass.recorder
@@ -54,7 +59,7 @@ package struct Recomputation {
       let original = recorder.storages[output.tensor.storage]
       let fresh = recorder.tensor(
         "\(original.name), again", original.role,
-        Signature(output.tensor.rows, output.tensor.columns, output.tensor.type))
+        Signature(like: output.tensor))
       again[output.tensor.storage] = fresh.storage
       repeated.outputs[index].tensor.storage = fresh.storage
     }
@@ -72,5 +77,14 @@ package struct Recomputation {
       kept.append(instruction)
     }
     return kept.reversed()
+  }
+}
+
+extension Op {
+  /// Whether backward repeats the collective instead of keeping its result: always where parameters are
+  /// gathered, by policy where the inputs of matrices are.
+  fileprivate func isGatheredAgain(_ policy: CommunicationPolicy) -> Bool {
+    guard case .move(let move) = self, move.collective == .allGather else { return false }
+    return move.axis == .shard || !policy.keepsGatheredInputs
   }
 }

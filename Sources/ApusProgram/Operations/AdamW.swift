@@ -1,9 +1,21 @@
 import ApusCore
 
-/// Sum of squares of all inputs, in double precision and a fixed order. Output: `[1, 1]` float64.
+/// Sum of squares of stretches of the inputs, in double precision and a fixed order; a stretch that several ranks
+/// of the tensor axis hold counts once, by a share on each of them.
+///
+/// Inputs: gradients of units, or a rank's parts of them. Output: `[1, 1]` float64.
 package struct SumOfSquares: Operation {
   package static let name = "sum of squares"
   package var op: Op { .sumOfSquares(self) }
+
+  /// The stretches of each input, padding left out.
+  package var stretches: [[CountedStretch]]
+
+  /// Elements that `copies` ranks hold.
+  package struct CountedStretch: Hashable, Sendable {
+    package var stretch: UnitStretch
+    package var copies: Int
+  }
 }
 
 /// Global norm and the factor that clips it (Pascanu et al. 2013):
@@ -16,15 +28,15 @@ package struct Clip: Operation {
   package var maximumNorm: Double
 }
 
-/// A stretch of a unit's flat buffer that the optimizer treats alike.
+/// A stretch of a unit that the optimizer treats alike.
 package struct UpdateRange: Hashable, Sendable {
-  package var offset: Int
-  package var count: Int
+  package var stretch: UnitStretch
   /// Whether weight decay applies.
   package var decays: Bool
 }
 
-/// AdamW with decoupled weight decay (Loshchilov and Hutter 2019), one pass over a unit's flat buffers:
+/// AdamW with decoupled weight decay (Loshchilov and Hutter 2019), one pass over a unit's flat buffers, or over a
+/// rank's part of them:
 ///
 ///     g = gradient * clip coefficient
 ///     m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2

@@ -11,7 +11,8 @@ package struct Add: ForwardOperation {
   package func results(_ inputs: [Tensor]) -> [Signature] {
     require(
       Signature(like: inputs[0]) == Signature(like: inputs[1]),
-      "add: \(inputs[0].shapeText) and \(inputs[1].shapeText)")
+      "add: \(inputs[0].shapeText) \(inputs[0].placement.text) and "
+        + "\(inputs[1].shapeText) \(inputs[1].placement.text)")
     return [Signature(like: inputs[0])]
   }
 

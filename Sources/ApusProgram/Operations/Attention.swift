@@ -39,7 +39,12 @@ package struct Attention: ForwardOperation {
     require(
       x.rows.isMultiple(of: sequenceLength),
       "attention: \(x.rows) rows are not whole sequences of \(sequenceLength)")
-    return [Signature(x.rows, heads.queryWidth, x.type), Signature(heads.headCount, x.rows)]
+    require(
+      x.placement == .invariant || x.placement == .sharded(.columns),
+      "attention: heads can be divided over ranks, but x is \(x.placement.text)")
+    return [
+      Signature(x.rows, heads.queryWidth, x.type, x.placement), Signature(heads.headCount, x.rows),
+    ]
   }
 
   /// Visible (query, key) pairs of all heads for `rows` rows.

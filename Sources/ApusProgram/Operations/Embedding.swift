@@ -3,13 +3,25 @@ import ApusCore
 /// Rows of a table picked by token id: `out[t] = table[ids[t]]`.
 ///
 /// Inputs: ids `[1, T]` int32, table `[V, D]`. Output: `[T, D]`. FLOPs: none. Bytes: the picked rows twice.
+///
+/// With the table's rows divided over ranks each looks up the ids of its own rows and gives zeros for the others:
+/// a partial sum.
 package struct Embedding: ForwardOperation {
   package static let name = "embedding"
   package var op: Op { .embedding(self) }
 
+  /// The table's rows on a rank; nil where it has all.
+  package var vocabulary: VocabularySlice?
+
   package func results(_ inputs: [Tensor]) -> [Signature] {
     require(inputs[0].type == .int32, "embedding: ids are \(inputs[0].type), not int32")
-    return [Signature(inputs[0].count, inputs[1].columns, inputs[1].type)]
+    let table = inputs[1]
+    require(
+      table.placement == (vocabulary == nil ? .invariant : .sharded(.rows)),
+      "embedding: the table is \(table.placement.text)")
+    return [
+      Signature(inputs[0].count, table.columns, table.type, vocabulary == nil ? .invariant : .partialSum)
+    ]
   }
 
   package func cost(_ inputs: [Tensor], _ outputs: [Destination]) -> Cost {
@@ -19,7 +31,8 @@ package struct Embedding: ForwardOperation {
   package func differentiate(_ pass: inout GradientPass, _ call: Instruction) {
     let table = call.inputs[1]
     pass.emit(
-      EmbeddingGradient(), [call.inputs[0], pass.gradient(call, 0)], to: [pass.destination(table)])
+      EmbeddingGradient(vocabulary: vocabulary), [call.inputs[0], pass.gradient(call, 0)],
+      to: [pass.destination(table)])
   }
 }
 
@@ -27,6 +40,7 @@ package struct Embedding: ForwardOperation {
 package struct EmbeddingGradient: Operation {
   package static let name = "embedding gradient"
   package var op: Op { .embeddingGradient(self) }
+  package var vocabulary: VocabularySlice?
 
   package func cost(_ inputs: [Tensor], _ outputs: [Destination]) -> Cost {
     let zeroing = outputs[0].mode == .accumulate ? 0 : outputs[0].tensor.byteCount
@@ -36,7 +50,9 @@ package struct EmbeddingGradient: Operation {
 
 extension StepRecorder {
   /// Looks up `ids` (`[1, T]`) in `table` (`[V, D]`); gives `[T, D]`.
-  public mutating func embedding(_ ids: Tensor, _ table: Tensor) -> Tensor {
-    record(Embedding(), [ids, table])[0]
+  ///
+  /// - Parameter vocabularySize: V over all ranks, for a table whose rows are divided.
+  public mutating func embedding(_ ids: Tensor, _ table: Tensor, vocabularySize: Int) -> Tensor {
+    record(Embedding(vocabulary: VocabularySlice(of: table, vocabularySize)), [ids, table])[0]
   }
 }

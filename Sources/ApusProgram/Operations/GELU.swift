@@ -7,7 +7,10 @@ package struct GELU: ForwardOperation {
   package var op: Op { .gelu(self) }
   package var inPlace: [InPlacePermission] { [InPlacePermission(output: 0, input: 0)] }
 
-  package func results(_ inputs: [Tensor]) -> [Signature] { [Signature(like: inputs[0])] }
+  package func results(_ inputs: [Tensor]) -> [Signature] {
+    require(inputs[0].placement != .partialSum, "gelu: x is a partial sum")
+    return [Signature(like: inputs[0])]
+  }
 
   package func differentiate(_ pass: inout GradientPass, _ call: Instruction) {
     let x = call.inputs[0]

@@ -6,15 +6,23 @@ import ApusCore
 /// Inputs: x `[T, D]`, W `[V, D]`, targets `[1, T]` int32, control. Output: losses `[1, T]`.
 ///
 /// When training its gradient rule replaces it: one instruction that opens the backward segment yields the
-/// weighted loss, dx and dW from one pass over the logits.
+/// weighted loss, dx and dW from one pass over the logits. Where the table's rows are divided over ranks, it is
+/// replaced by the instructions of `ShardedHead`.
 package struct HeadLoss: ForwardOperation {
   package static let name = "head and loss"
   package var op: Op { .headLoss(self) }
+
+  /// The table's rows on a rank; nil where it has all.
+  package var vocabulary: VocabularySlice?
 
   package func results(_ inputs: [Tensor]) -> [Signature] {
     let (x, w, targets) = (inputs[0], inputs[1], inputs[2])
     require(x.columns == w.columns, "head: x has \(x.columns) columns, the table \(w.columns)")
     require(x.rows == targets.count, "head: \(x.rows) rows, but \(targets.count) targets")
+    require(
+      x.placement == (vocabulary == nil ? .invariant : .replicated)
+        && w.placement == (vocabulary == nil ? .invariant : .sharded(.rows)),
+      "head: x is \(x.placement.text), the table \(w.placement.text)")
     return [Signature(1, x.rows)]
   }
 
@@ -24,6 +32,7 @@ package struct HeadLoss: ForwardOperation {
 
   package func differentiate(_ pass: inout GradientPass, _ call: Instruction) {
     pass.replaceForward()
+    if let vocabulary { return ShardedHead(vocabulary).differentiate(&pass, call) }
     pass.emit(
       HeadLossGradient(), call.inputs,
       to: [pass.lossDestination(), pass.destination(call.inputs[0]), pass.destination(call.inputs[1])])
@@ -45,7 +54,12 @@ package struct HeadLossGradient: Operation {
 
 extension StepRecorder {
   /// Per-token cross-entropy of `x` times `table` transposed against `targets`.
-  package mutating func headLoss(_ x: Tensor, _ table: Tensor, targets: Tensor, control: Tensor) -> Tensor {
-    record(HeadLoss(), [x, table, targets, control])[0]
+  ///
+  /// - Parameter vocabularySize: V over all ranks, for a table whose rows are divided.
+  package mutating func headLoss(
+    _ x: Tensor, _ table: Tensor, targets: Tensor, control: Tensor, vocabularySize: Int
+  ) -> Tensor {
+    record(
+      HeadLoss(vocabulary: VocabularySlice(of: table, vocabularySize)), [x, table, targets, control])[0]
   }
 }

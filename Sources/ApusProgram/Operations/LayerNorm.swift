@@ -15,6 +15,7 @@ package struct LayerNorm: ForwardOperation {
     require(
       inputs[1].count == inputs[0].columns && inputs[2].count == inputs[0].columns,
       "layer norm: x has \(inputs[0].columns) columns, w \(inputs[1].count), b \(inputs[2].count)")
+    checkNorm(inputs)
     return [Signature(like: inputs[0]), Signature(1, inputs[0].rows), Signature(1, inputs[0].rows)]
   }
 
@@ -45,5 +46,16 @@ extension StepRecorder {
   /// Layer norm of each row of `x` (`[T, D]`).
   public mutating func layerNorm(_ x: Tensor, weight: Tensor, bias: Tensor, epsilon: Double) -> Tensor {
     record(LayerNorm(epsilon: epsilon), [x, weight, bias])[0]
+  }
+}
+
+/// Stops on placements that a norm's gradient rule does not cover: weights that see all rows get whole
+/// gradients, weights that see a rank's rows get terms of a sum.
+func checkNorm(_ inputs: [Tensor]) {
+  let x = inputs[0].placement
+  let weights: Placement = x == .sharded(.rows) ? .replicated : .invariant
+  require(x == .invariant || x == .sharded(.rows), "norm: x is \(x.text)")
+  for weight in inputs.dropFirst() {
+    require(weight.placement == weights, "norm: x is \(x.text), a weight \(weight.placement.text)")
   }
 }

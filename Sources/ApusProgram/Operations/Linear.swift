@@ -12,6 +12,10 @@ public enum WeightLayout: Hashable, Sendable {
 ///
 /// Inputs: x `[T, K]`, W `[K, N]` or `[N, K]`, optional b `[1, N]`. Output: y `[T, N]`.
 /// FLOPs: 2TKN forward; the gradient rule emits two products of the same size.
+///
+/// Over the tensor axis four pairs are legal (S30): everything whole; x replicated and the outputs divided
+/// (column-parallel); x and the inputs divided (row-parallel: y is a partial sum, without bias); tokens divided
+/// and the weight replicated.
 package struct Linear: ForwardOperation {
   package static let name = "linear"
   package var op: Op { .linear(self) }
@@ -27,7 +31,30 @@ package struct Linear: ForwardOperation {
     if inputs.count > 2 {
       require(inputs[2].count == n, "linear: \(n) outputs, but a bias of \(inputs[2].count)")
     }
-    return [Signature(x.rows, n, x.type)]
+    return [Signature(x.rows, n, x.type, placement(inputs))]
+  }
+
+  private func placement(_ inputs: [Tensor]) -> Placement {
+    let (x, w, bias) = (
+      inputs[0].placement, inputs[1].placement, inputs.count > 2 ? inputs[2].placement : nil
+    )
+    let outputs: Placement = .sharded(layout == .inputMajor ? .columns : .rows)
+    let inputsOfWeight: Placement = .sharded(layout == .inputMajor ? .rows : .columns)
+    let result: Placement? =
+      switch x {
+      case .invariant where w == .invariant && bias ?? .invariant == .invariant: .invariant
+      case .replicated where w == outputs && bias ?? .sharded(.columns) == .sharded(.columns):
+        .sharded(.columns)
+      case .sharded(.columns) where w == inputsOfWeight && bias == nil: .partialSum
+      case .sharded(.rows) where w == .replicated && bias ?? .replicated == .replicated: .sharded(.rows)
+      default: nil
+      }
+    guard let result else {
+      require(
+        false, "linear: x is \(x.text), the weight \(w.text)" + (bias.map { ", the bias \($0.text)" } ?? ""))
+      return x
+    }
+    return result
   }
 
   package func cost(_ inputs: [Tensor], _ outputs: [Destination]) -> Cost {

@@ -11,6 +11,8 @@ package struct Positions: ForwardOperation {
 
   /// S; rows of a micro-batch are whole sequences of this length.
   package var sequenceLength: Int
+  /// The rank's rows of the micro-batch; nil where it has all.
+  package var rows: ShardSlice?
 
   package func results(_ inputs: [Tensor]) -> [Signature] {
     require(
@@ -19,6 +21,11 @@ package struct Positions: ForwardOperation {
     require(
       sequenceLength <= inputs[1].rows,
       "positions: sequence of \(sequenceLength), but the table has \(inputs[1].rows) rows")
+    let (x, table) = (inputs[0].placement, inputs[1].placement)
+    require(
+      x == .invariant && table == .invariant
+        || x == .sharded(.rows) && table == .replicated && rows?.count == inputs[0].rows,
+      "positions: x is \(x.text), the table \(table.text)")
     return [Signature(like: inputs[0])]
   }
 
@@ -29,7 +36,8 @@ package struct Positions: ForwardOperation {
   package func differentiate(_ pass: inout GradientPass, _ call: Instruction) {
     let gradient = pass.gradient(call, 0)
     pass.emit(
-      PositionsGradient(sequenceLength: sequenceLength), [gradient], to: [pass.destination(call.inputs[1])])
+      PositionsGradient(sequenceLength: sequenceLength, rows: rows), [gradient],
+      to: [pass.destination(call.inputs[1])])
     pass.pass(gradient, to: call.inputs[0])
   }
 }
@@ -39,6 +47,7 @@ package struct PositionsGradient: Operation {
   package static let name = "positions gradient"
   package var op: Op { .positionsGradient(self) }
   package var sequenceLength: Int
+  package var rows: ShardSlice?
 }
 
 extension StepRecorder {
@@ -46,6 +55,8 @@ extension StepRecorder {
   public mutating func positions(
     _ x: Tensor, _ table: Tensor, sequenceLength: Int, start: Tensor? = nil
   ) -> Tensor {
-    record(Positions(sequenceLength: sequenceLength), [x, table] + (start.map { [$0] } ?? []))[0]
+    let rows = x.placement == .sharded(.rows) ? ShardSlice(axis: .tensor, count: x.rows) : nil
+    return record(
+      Positions(sequenceLength: sequenceLength, rows: rows), [x, table] + (start.map { [$0] } ?? []))[0]
   }
 }

@@ -15,6 +15,7 @@ package struct RMSNorm: ForwardOperation {
     require(
       inputs[1].count == inputs[0].columns,
       "rms norm: x has \(inputs[0].columns) columns, w \(inputs[1].count)")
+    checkNorm(inputs)
     return [Signature(like: inputs[0]), Signature(1, inputs[0].rows)]
   }
 

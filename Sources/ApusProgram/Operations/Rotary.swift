@@ -25,6 +25,8 @@ package struct Rotary: ForwardOperation {
     require(
       cosines.columns == headSize / 2 && sequenceLength <= cosines.rows,
       "rotary: table \(cosines.shapeText) for heads of \(headSize) and a sequence of \(sequenceLength)")
+    require(
+      x.placement == .invariant || x.placement == .sharded(.columns), "rotary: x is \(x.placement.text)")
     return [Signature(like: x)]
   }
 

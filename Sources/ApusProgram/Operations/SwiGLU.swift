@@ -9,7 +9,8 @@ package struct SwiGLU: ForwardOperation {
 
   package func results(_ inputs: [Tensor]) -> [Signature] {
     require(inputs[0].columns.isMultiple(of: 2), "swiglu: \(inputs[0].columns) columns cannot be halved")
-    return [Signature(inputs[0].rows, inputs[0].columns / 2, inputs[0].type)]
+    require(inputs[0].placement != .partialSum, "swiglu: x is a partial sum")
+    return [Signature(inputs[0].rows, inputs[0].columns / 2, inputs[0].type, inputs[0].placement)]
   }
 
   package func differentiate(_ pass: inout GradientPass, _ call: Instruction) {

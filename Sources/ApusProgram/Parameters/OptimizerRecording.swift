@@ -25,7 +25,8 @@ package struct OptimizerSettings: Hashable, Sendable {
 }
 
 extension StepRecorder {
-  /// Records norm and clipping; gives (norm, coefficient), each `[1, 1]`.
+  /// Records norm and clipping; gives (norm, coefficient), each `[1, 1]`. Where ranks hold parts of the gradients,
+  /// the sum goes over the axes along which they are divided.
   package mutating func clipping(
     _ units: [ParameterUnit], maximumNorm: Double
   ) -> (norm: Tensor, coefficient: Tensor) {
@@ -33,16 +34,38 @@ extension StepRecorder {
     let sum = tensor("sum of squares", .result, Signature(1, 1, .float64))
     let norm = tensor("gradient norm", .result, Signature(1, 1))
     let coefficient = tensor("clip coefficient", .result, Signature(1, 1))
-    let gradients = units.flatMap { unit in unit.parameters.map { unit.gradient(of: $0.tensor) } }
-    emit(SumOfSquares(), gradients, to: [Destination(sum)])
+    let gradients = units.compactMap { unit in unit.gradients.map { unit.part(of: $0) } }
+    let stretches = units.map { unit in
+      unit.stretches { _, stretch in stretch.copies }.map { run in
+        SumOfSquares.CountedStretch(stretch: run.stretch.inShard(unit.shard), copies: run.trait)
+      }
+    }
+    emit(SumOfSquares(stretches: stretches), gradients, to: [Destination(sum)])
+    for axis in [MeshAxis.shard, .tensor, .pipeline] where mesh.degree(of: axis) > 1 {
+      emit(
+        Move(from: .partialSum, to: .invariant, axis: axis, degree: mesh.degree(of: axis)), [sum],
+        to: [Destination(sum)])
+    }
     emit(Clip(maximumNorm: maximumNorm), [sum], to: [Destination(norm), Destination(coefficient)])
     return (norm, coefficient)
   }
 
-  /// Records one fused update a unit.
+  /// Records the sum of the loss over the replicas.
+  package mutating func sumOverReplicas(_ loss: Tensor) {
+    let axis = mesh.gradientAxis
+    guard mesh.degree(of: axis) > 1 else { return }
+    label = "loss"
+    emit(
+      Move(from: .partialSum, to: .invariant, axis: axis, degree: mesh.degree(of: axis)), [loss],
+      to: [Destination(loss)])
+  }
+
+  /// Records one fused update a unit: of a rank's part where states are divided, after which ZeRO-1 and 2 gather
+  /// the weights.
   package mutating func adamW(
     _ units: [ParameterUnit], _ settings: OptimizerSettings, coefficient: Tensor, control: Tensor
   ) {
+    var waits: [(wait: WaitMove, operands: [Tensor], label: String)] = []
     for unit in units {
       guard let gradients = unit.gradients, let m = unit.firstMoment, let v = unit.secondMoment else {
         require(false, "\(unit.name): an optimizer without gradients")
@@ -54,25 +77,40 @@ extension StepRecorder {
           beta1: settings.beta1, beta2: settings.beta2, epsilon: settings.epsilon,
           weightDecay: settings.weightDecay,
           ranges: Self.ranges(of: unit, decaysVectors: settings.decaysVectors)),
-        [gradients, coefficient, control],
+        [unit.part(of: gradients), coefficient, control],
         to: [
-          Destination(unit.weights, .accumulate), Destination(m, .accumulate), Destination(v, .accumulate),
+          Destination(unit.part(of: unit.weights), .accumulate), Destination(m, .accumulate),
+          Destination(v, .accumulate),
         ])
+      guard unit.shard != nil, unit.weights.count == unit.count else { continue }
+      let gather = Move(
+        from: .sharded(.rows), to: .invariant, axis: .shard, degree: mesh.degree(of: .shard))
+      let operands = [unit.part(of: unit.weights), unit.weights]
+      if communication.gradients == .overlapped {
+        let transfer = nextTransfer()
+        emit(
+          StartMove(move: gather, transfer: transfer), [operands[0]], to: [Destination(operands[1])])
+        waits.append((WaitMove(move: gather, transfer: transfer), operands, unit.name))
+      } else {
+        emit(gather, [operands[0]], to: [Destination(operands[1])])
+      }
+    }
+    for wait in waits {
+      label = wait.label
+      emit(wait.wait, wait.operands, to: [])
     }
   }
 
-  /// Stretches without padding between them; neighbours that are treated alike are one.
   private static func ranges(of unit: ParameterUnit, decaysVectors: Bool) -> [UpdateRange] {
-    var ranges: [UpdateRange] = []
-    for parameter in unit.parameters {
-      let decays = parameter.isMatrix || decaysVectors
-      let offset = parameter.tensor.offset
-      if let last = ranges.last, last.decays == decays, last.offset + last.count == offset {
-        ranges[ranges.count - 1].count += parameter.tensor.count
-      } else {
-        ranges.append(UpdateRange(offset: offset, count: parameter.tensor.count, decays: decays))
-      }
+    unit.stretches { parameter, _ in parameter.isMatrix || decaysVectors }.map {
+      UpdateRange(stretch: $0.stretch.inShard(unit.shard), decays: $0.trait)
     }
-    return ranges
+  }
+}
+
+extension UnitStretch {
+  /// The same stretch, for operands that are a rank's part.
+  fileprivate func inShard(_ shard: ShardSlice?) -> UnitStretch {
+    UnitStretch(offset: offset, count: count, shard: shard)
   }
 }

@@ -8,49 +8,116 @@ public enum Initializer: Hashable, Sendable {
   case normal(deviation: Double)
 }
 
-/// A stretch of rows of a parameter that is a tensor of its own in published files: queries, keys and values
-/// are three such parts of one fused matrix.
+/// A part of a parameter that is a tensor of its own in published files: queries, keys and values are three such
+/// parts of one fused matrix.
 package struct ExchangePart: Hashable, Sendable {
   /// The published name.
   package var name: String
-  /// The published shape, `[D]` or `[rows, columns]`.
+  /// The published shape, `[D]` or `[rows, columns]`, over all ranks.
   package var shape: [Int]
-  /// First row inside the parameter.
-  package var row: Int
+  /// Where a rank holds which rectangles of it.
+  package var blocks: [ExchangeBlock]
 
   package var count: Int { shape.reduce(1, *) }
+  /// Columns of the published tensor; a vector is one row.
+  package var columns: Int { shape[shape.count - 1] }
+  package var rows: Int { count / columns }
 }
 
-/// A weight of the model: a tensor inside its unit's flat buffer.
+/// A weight of the model: a matrix inside its unit.
 package struct Parameter: Hashable, Sendable {
   package var name: String
+  /// What a rank holds, as a part of the unit.
   package var tensor: Tensor
   package var initializer: Initializer
   /// Whether weight decay applies by default: to matrices, not to norms and biases.
   package var isMatrix: Bool
   package var parts: [ExchangePart]
+  /// The tensor's elements by how the ranks of the tensor axis hold them.
+  package var stretches: [ParameterStretch]
+
+  /// The rectangles of a part that a rank of the tensor axis holds, as elements of the unit; padding is left out.
+  package func boxes(of part: ExchangePart, at position: MeshPosition) -> [OwnedBox] {
+    part.blocks.compactMap { block in
+      let coordinate = block.axis.map { position.coordinate(on: $0) } ?? 0
+      let row = block.globalRow + (block.dimension == .rows ? coordinate * block.rows : 0)
+      let column = block.globalColumn + (block.dimension == .columns ? coordinate * block.columns : 0)
+      let rows = row..<min(row + block.rows, max(row, part.rows))
+      let columns = column..<min(column + block.columns, max(column, part.columns))
+      guard !rows.isEmpty, !columns.isEmpty else { return nil }
+      return OwnedBox(
+        rows: rows, columns: columns,
+        offset: tensor.offset + block.row * tensor.columns + block.column, stride: tensor.columns)
+    }
+  }
 }
 
-/// Parameters that are stored, updated and later communicated together: a layer's weights side by side in
-/// one flat buffer, each starting at a multiple of 64 bytes.
+/// Parameters that are stored, updated and communicated together: a layer's weights, or those of several small
+/// layers, side by side in one flat buffer, each starting at a multiple of 64 bytes.
+///
+/// Where ranks divide a buffer, rank i of the shard axis holds its i-th equal part.
 public struct ParameterUnit: Hashable, Sendable {
   package var name: String
   package var parameters: [Parameter]
-  /// The flat buffer, `[1, count]`.
+  /// The whole unit as forward reads it, `[1, count]`: what parameters' tensors are parts of.
+  package var flat: Tensor
+  /// The weights that this rank keeps: `flat`, or with ZeRO-3 the rank's part of it.
   package var weights: Tensor
-  /// Buffers of the same layout, present when training.
+  /// Sums of gradients; from ZeRO-2 on the rank's part. Present when training, like the moments.
   package var gradients: Tensor?
+  /// From ZeRO-1 on the rank's part.
   package var firstMoment: Tensor?
   package var secondMoment: Tensor?
+  /// A rank's part of what is divided; nil where nothing is.
+  package var shard: ShardSlice?
 
-  /// The gradient of a parameter: the same stretch of the gradient buffer.
+  package var count: Int { flat.count }
+
+  /// The gradient of a parameter: the same stretch of the gradient buffer, which must be whole.
   package func gradient(of parameter: Tensor) -> Tensor {
     guard let gradients else {
       require(false, "\(name): this program has no gradients")
       return parameter
     }
+    require(gradients.count == count, "\(name): its gradients are divided over ranks")
     var tensor = parameter
     tensor.storage = gradients.storage
+    tensor.placement = parameter.placement.dual
     return tensor
+  }
+
+  /// The elements of the unit that `buffer`, one of its own, holds on a rank.
+  package func range(of buffer: Tensor, at position: MeshPosition) -> Range<Int> {
+    guard let shard, buffer.count < count else { return 0..<count }
+    return shard.range(at: position)
+  }
+
+  /// The rank's part of a whole buffer.
+  package func part(of buffer: Tensor) -> Tensor {
+    guard let shard, buffer.count == count else { return buffer }
+    var view = buffer
+    view.columns = shard.count
+    view.shift = shard
+    return view
+  }
+
+  /// Stretches of the unit's elements, padding left out; neighbours that `same` finds alike are one.
+  func stretches<Trait: Equatable>(
+    _ trait: (Parameter, ParameterStretch) -> Trait
+  ) -> [(stretch: UnitStretch, trait: Trait)] {
+    var result: [(stretch: UnitStretch, trait: Trait)] = []
+    for parameter in parameters {
+      for stretch in parameter.stretches {
+        let trait = trait(parameter, stretch)
+        if let last = result.last, last.trait == trait,
+          last.stretch.offset + last.stretch.count == stretch.offset
+        {
+          result[result.count - 1].stretch.count += stretch.count
+        } else {
+          result.append((UnitStretch(offset: stretch.offset, count: stretch.count), trait))
+        }
+      }
+    }
+    return result
   }
 }

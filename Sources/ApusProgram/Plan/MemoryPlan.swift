@@ -95,31 +95,26 @@ package struct MemoryPlan: Sendable {
         offset: persistentBytes + packing.offsets[block], byteCount: blocks[block].byteCount)
     }
     transientBytes = max(transientBytes, packing.byteCount)
-    recordTimeline(blocks, activationBlocks: activationBlocks, instructions: index)
+    let roles = blocks.map { $0.storages.first.map { storages[$0].role } ?? .workspace }
+    recordTimeline(blocks, roles, instructions: index)
   }
 
-  private mutating func recordTimeline(_ blocks: [Block], activationBlocks: Int, instructions: Int) {
-    var activations = Array(repeating: 0, count: instructions + 1)
-    var scratch = Array(repeating: 0, count: instructions + 1)
-    for (index, block) in blocks.enumerated() {
-      if index < activationBlocks {
-        activations[block.lifetime.first] += block.byteCount
-        activations[block.lifetime.last + 1] -= block.byteCount
-      } else {
-        scratch[block.lifetime.first] += block.byteCount
-        scratch[block.lifetime.last + 1] -= block.byteCount
-      }
+  private mutating func recordTimeline(_ blocks: [Block], _ roles: [Role], instructions: Int) {
+    var changes: [Role: [Int]] = [:]
+    for (block, role) in zip(blocks, roles) {
+      changes[role, default: Array(repeating: 0, count: instructions + 1)][block.lifetime.first] +=
+        block.byteCount
+      changes[role, default: []][block.lifetime.last + 1] -= block.byteCount
     }
     var timeline: [[Role: Int]] = []
-    var (alive, aliveScratch) = (0, 0)
+    var alive: [Role: Int] = [.activation: 0, .communication: 0, .workspace: 0]
     for index in 0..<instructions {
-      alive += activations[index]
-      aliveScratch += scratch[index]
-      timeline.append([.activation: alive, .workspace: aliveScratch])
-      if alive + aliveScratch > transientLowerBound {
-        transientLowerBound = alive + aliveScratch
-        bytesAtPeak[.activation] = alive
-        bytesAtPeak[.workspace] = aliveScratch
+      for (role, change) in changes { alive[role, default: 0] += change[index] }
+      timeline.append(alive)
+      let sum = alive.values.reduce(0, +)
+      if sum > transientLowerBound {
+        transientLowerBound = sum
+        bytesAtPeak.merge(alive) { $1 }
       }
     }
     timelines.append(timeline)

@@ -29,12 +29,16 @@ package struct Destination: Hashable, Sendable {
   }
 }
 
+/// In which micro-batches of a step an instruction runs.
+package enum Condition: Hashable, Sendable { case always, lastMicrobatch }
+
 /// One operation on tensors, as recorded. `label` says which part of the model it belongs to.
 package struct Instruction: Hashable, Sendable {
   package var op: Op
   package var inputs: [Tensor]
   package var outputs: [Destination]
   package var label: String
+  package var condition = Condition.always
 
   package var cost: Cost { op.operation.cost(inputs, outputs) }
 }

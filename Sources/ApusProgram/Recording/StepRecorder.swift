@@ -3,13 +3,22 @@ import ApusCore
 /// Records instructions: forward models write through its operation methods (`linear`, `attention`, ...),
 /// rules and the optimizer through `emit`. No arithmetic happens and no memory exists.
 public struct StepRecorder {
-  package private(set) var storages: [Storage] = []
+  package internal(set) var storages: [Storage] = []
   package private(set) var instructions: [Instruction] = []
   private var boundaries: [Tensor] = []
   /// The part of the model that the next instructions belong to, such as `layers.3.attention`.
   public var label = ""
+  /// The ranks that the program is recorded for.
+  package let mesh: Mesh
+  package let communication: CommunicationPolicy
+  /// Whether the unit that is declared next belongs to the last one.
+  var joinsNextUnit = false
+  private var transfers = 0
 
-  package init() {}
+  package init(mesh: Mesh = .single, communication: CommunicationPolicy = CommunicationPolicy()) {
+    self.mesh = mesh
+    self.communication = communication
+  }
 
   /// A new storage of exactly this shape.
   package mutating func tensor(_ name: String, _ role: Role, _ signature: Signature) -> Tensor {
@@ -20,7 +29,7 @@ public struct StepRecorder {
       Storage(name: name, role: role, type: signature.type, count: signature.rows * signature.columns))
     return Tensor(
       storage: storages.count - 1, type: signature.type, offset: 0, rows: signature.rows,
-      columns: signature.columns)
+      columns: signature.columns, placement: signature.placement)
   }
 
   /// Fixes the size of a storage that was opened before its content was known.
@@ -38,9 +47,19 @@ public struct StepRecorder {
   }
 
   /// Appends an instruction with explicit destinations.
-  package mutating func emit(_ operation: some Operation, _ inputs: [Tensor], to outputs: [Destination]) {
+  package mutating func emit(
+    _ operation: some Operation, _ inputs: [Tensor], to outputs: [Destination],
+    _ condition: Condition = .always
+  ) {
     instructions.append(
-      Instruction(op: operation.op, inputs: inputs, outputs: outputs, label: label))
+      Instruction(
+        op: operation.op, inputs: inputs, outputs: outputs, label: label, condition: condition))
+  }
+
+  /// A number for a collective whose start and wait are two instructions.
+  mutating func nextTransfer() -> Int {
+    transfers += 1
+    return transfers
   }
 
   /// Appends an instruction as it is.

@@ -17,11 +17,18 @@ package enum Role: String, Sendable, Hashable, Codable, CaseIterable {
   /// Values that instructions hand to later instructions of the same micro-batch, gradients of
   /// activations included. Transient.
   case activation
+  /// Parameters gathered from other ranks, and gradients on their way to them. Transient.
+  case communication
   /// Memory that a backend needs while one instruction runs. Transient.
   case workspace
 
   /// Whether the memory keeps its content between the segments of a step.
-  package var isPersistent: Bool { self != .activation && self != .workspace }
+  package var isPersistent: Bool {
+    switch self {
+    case .activation, .communication, .workspace: false
+    case .parameter, .gradient, .optimizerState, .input, .result, .cache: true
+    }
+  }
 }
 
 /// One contiguous piece of memory that the plan places: a name, a size and a role, but no address.
@@ -46,23 +53,53 @@ public struct Tensor: Hashable, Sendable {
   package var offset: Int
   public package(set) var rows: Int
   public package(set) var columns: Int
+  /// How it lies over the tensor axis.
+  package var placement = Placement.invariant
+  /// Elements by which the tensor lies further behind on each rank of an axis, when it is a rank's own part of
+  /// something that all of them hold.
+  package var shift: ShardSlice?
 
   public var count: Int { rows * columns }
   package var byteCount: Int { count * type.byteCount }
+  /// The gradient's placement follows from the tensor's.
+  var gradientSignature: Signature { Signature(rows, columns, type, placement.dual) }
+
+  /// `count` rows from row `first` on.
+  package func rows(from first: Int, _ count: Int) -> Tensor {
+    var view = self
+    view.offset += first * columns
+    view.rows = count
+    return view
+  }
+
+  /// `count` elements of a vector from element `first` on.
+  package func columns(from first: Int, _ count: Int) -> Tensor {
+    var view = self
+    view.offset += first
+    view.columns = count
+    return view
+  }
+
   package var shapeText: String { "[\(rows), \(columns)]" }
 }
 
-/// Shape and element type of a result, as an operation's rule states it.
+/// Shape, element type and placement of a result, as an operation's rule states it.
 package struct Signature: Hashable, Sendable {
   package var rows: Int
   package var columns: Int
   package var type: ElementType
+  package var placement: Placement
 
-  package init(_ rows: Int, _ columns: Int, _ type: ElementType = .float32) {
+  package init(
+    _ rows: Int, _ columns: Int, _ type: ElementType = .float32, _ placement: Placement = .invariant
+  ) {
     self.rows = rows
     self.columns = columns
     self.type = type
+    self.placement = placement
   }
 
-  package init(like tensor: Tensor) { self.init(tensor.rows, tensor.columns, tensor.type) }
+  package init(like tensor: Tensor) {
+    self.init(tensor.rows, tensor.columns, tensor.type, tensor.placement)
+  }
 }

@@ -38,6 +38,7 @@ extension StepRecord {
     case .secondsLeft: secondsLeft
     case .validationLoss: validationLoss
     case .validationBitsPerByte: validationBitsPerByte
+    case .communication: nil
     }
   }
 
@@ -46,11 +47,22 @@ extension StepRecord {
     case .step: return String(step)
     case .peakMemoryBytes: return String(peakMemoryBytes)
     case .tokensSeen: return String(tokensSeen)
+    case .communication:
+      guard let communication else { return nil }
+      return "[" + communication.map(\.json).joined(separator: ",") + "]"
     default:
       guard let value = value(key) else { return nil }
       if value.isNaN { return "\"NaN\"" }
       if value.isInfinite { return value > 0 ? "\"Infinity\"" : "\"-Infinity\"" }
       return "\(value)"
     }
+  }
+}
+
+extension StepRecord.AxisCommunication {
+  /// One JSON object.
+  fileprivate var json: String {
+    "{\"axis\":\"\(axis)\",\"calls\":\(calls),\"bytes\":\(bytes),\"exposed_seconds\":\(exposedSeconds),"
+      + "\"hidden_seconds\":\(hiddenSeconds)}"
   }
 }

@@ -29,13 +29,42 @@ package struct StepRecord: Codable, Hashable, Sendable {
   /// Nats per token, at steps that validate.
   package var validationLoss: Double?
   package var validationBitsPerByte: Double?
+  /// What the first rank exchanged over each axis of the layout; empty with one rank.
+  package var communication: [AxisCommunication]?
+
+  /// Communication of one rank along one axis in one step.
+  package struct AxisCommunication: Codable, Hashable, Sendable {
+    /// `data`, `tensor`, ...
+    package var axis: String
+    package var calls: Int
+    /// Bytes that a rank sends by the ring algorithm's formula.
+    package var bytes: Double
+    /// Seconds in which the rank did nothing else.
+    package var exposedSeconds: Double
+    /// Seconds in which transfers were under way while the rank computed.
+    package var hiddenSeconds: Double
+
+    package init(axis: String, calls: Int, bytes: Double, exposedSeconds: Double, hiddenSeconds: Double) {
+      self.axis = axis
+      self.calls = calls
+      self.bytes = bytes
+      self.exposedSeconds = exposedSeconds
+      self.hiddenSeconds = hiddenSeconds
+    }
+
+    package enum CodingKeys: String, CodingKey {
+      case axis, calls, bytes
+      case exposedSeconds = "exposed_seconds"
+      case hiddenSeconds = "hidden_seconds"
+    }
+  }
 
   package init(
     step: Int, loss: Double, gradientNorm: Double, learningRate: Double, tokensPerSecond: Double,
     tokensPerSecondPerRank: Double, stepSeconds: Double, forwardSeconds: Double, backwardSeconds: Double,
     optimizerSeconds: Double, dataWaitSeconds: Double, modelFLOPsUtilization: Double? = nil,
     peakMemoryBytes: Int, tokensSeen: Int, secondsLeft: Double, validationLoss: Double? = nil,
-    validationBitsPerByte: Double? = nil
+    validationBitsPerByte: Double? = nil, communication: [AxisCommunication]? = nil
   ) {
     self.step = step
     self.loss = loss
@@ -54,6 +83,7 @@ package struct StepRecord: Codable, Hashable, Sendable {
     self.secondsLeft = secondsLeft
     self.validationLoss = validationLoss
     self.validationBitsPerByte = validationBitsPerByte
+    self.communication = communication
   }
 
   package enum CodingKeys: String, CodingKey, CaseIterable {
@@ -73,5 +103,6 @@ package struct StepRecord: Codable, Hashable, Sendable {
     case secondsLeft = "seconds_left"
     case validationLoss = "validation_loss"
     case validationBitsPerByte = "validation_bits_per_byte"
+    case communication
   }
 }

@@ -1,3 +1,4 @@
+import ApusCommunication
 import ApusCore
 import ApusProgram
 import CApusKernels
@@ -7,22 +8,26 @@ import CApusMatrix
 /// running a bound instruction allocates nothing.
 struct Binder {
   /// Runs one instruction for a micro-batch.
-  typealias Kernel = (_ microbatch: Int) -> Void
+  typealias Kernel = (_ microbatch: Int) throws(CommunicationError) -> Void
 
   let base: UnsafeMutableRawPointer
   let plan: MemoryPlan
   let products: ProductCache
+  let ranks: RankGroups
+  let transfers = TransfersUnderWay()
 
   func bind(_ instruction: Instruction, workspace: UnsafeMutableRawPointer?) throws(RuntimeFailure) -> Kernel
   {
     let inputs = instruction.inputs
     let outputs = instruction.outputs
     switch instruction.op {
-    case .embedding:
+    case .embedding(let embedding):
+      if let vocabulary = embedding.vocabulary { return bindEmbedding(vocabulary, instruction) }
       let (out, ids, table) = (floats(outputs[0]), ints(inputs[0]), floats(inputs[1]))
       let (rows, columns) = (Int64(inputs[0].count), Int64(inputs[1].columns))
       return { _ in apus_embedding_forward_f32(out, table, ids, rows, columns) }
-    case .embeddingGradient:
+    case .embeddingGradient(let gradient):
+      if let vocabulary = gradient.vocabulary { return bindEmbeddingGradient(vocabulary, instruction) }
       let (table, ids, gradient) = (floats(outputs[0]), ints(inputs[0]), floats(inputs[1]))
       let (rows, columns, size) = (
         Int64(inputs[1].rows), Int64(inputs[1].columns), Int64(outputs[0].tensor.rows)
@@ -32,6 +37,7 @@ struct Binder {
           table, gradient, ids, rows, columns, size, outputs[0].flag($0))
       }
     case .positions(let positions):
+      if let rows = positions.rows { return bindPositions(positions, rows: rows, instruction) }
       let (out, x, table) = (floats(outputs[0]), floats(inputs[0]), floats(inputs[1]))
       let start = inputs.count > 2 ? ints(inputs[2]) : nil
       let (rows, columns) = shape(inputs[0])
@@ -40,6 +46,7 @@ struct Binder {
         apus_position_forward_f32(out, x, table, rows, columns, length, start.map { Int64($0.pointee) } ?? 0)
       }
     case .positionsGradient(let positions):
+      if let rows = positions.rows { return bindPositionsGradient(positions, rows: rows, instruction) }
       let (table, gradient) = (floats(outputs[0]), floats(inputs[0]))
       let (rows, columns) = shape(inputs[0])
       let (length, size) = (Int64(positions.sequenceLength), Int64(outputs[0].tensor.rows))
@@ -155,14 +162,17 @@ struct Binder {
       }
     case .headLoss, .headLossGradient:
       return try bindHead(instruction, workspace)
-    case .sumOfSquares:
-      let out = doubles(outputs[0].tensor)
-      let terms = inputs.map { (floats($0), Int64($0.count)) }
-      return { _ in
-        var sum = 0.0
-        for (values, count) in terms { sum += apus_sum_of_squares_f32(values, count) }
-        out.pointee = sum
-      }
+    case .bias: return bindBias(instruction)
+    case .crossEntropyStatistics(let op): return bindStatistics(op, instruction)
+    case .crossEntropyLosses(let op): return bindLosses(op, instruction)
+    case .crossEntropyGradient(let op): return bindGradient(op, instruction)
+    case .move(let move): return bindMove(move, instruction)
+    case .startMove(let start): return bindStart(start, instruction)
+    case .waitMove(let wait): return bindWait(wait, instruction)
+    case .materialise:
+      require(false, "\(instruction.label): a unit is materialised by a pass, not by a backend")
+      return { _ in }
+    case .sumOfSquares(let op): return bindSumOfSquares(op, instruction)
     case .clip(let clip):
       let (sum, norm, coefficient) = (doubles(inputs[0]), floats(outputs[0]), floats(outputs[1]))
       return { _ in
@@ -183,7 +193,8 @@ struct Binder {
       require(false, "storage \(tensor.storage) has no place in the plan")
       return base
     }
-    return base + offset + tensor.offset * tensor.type.byteCount
+    let shift = tensor.shift?.range(at: ranks.position).lowerBound ?? 0
+    return base + offset + (tensor.offset + shift) * tensor.type.byteCount
   }
 
   func floats(_ tensor: Tensor) -> UnsafeMutablePointer<Float> {

@@ -94,11 +94,12 @@ extension Binder {
     let (gradient, coefficient, control) = (
       floats(instruction.inputs[0]), floats(instruction.inputs[1]), floats(instruction.inputs[2])
     )
+    let ranges = adamW.ranges.map { (elements: $0.stretch.range(at: ranks.position), decays: $0.decays) }
     return { _ in
-      for range in adamW.ranges {
-        let offset = range.offset
+      for range in ranges where !range.elements.isEmpty {
+        let offset = range.elements.lowerBound
         apus_adamw_f32(
-          p + offset, m + offset, v + offset, gradient + offset, Int64(range.count),
+          p + offset, m + offset, v + offset, gradient + offset, Int64(range.elements.count),
           control[Control.learningRate.rawValue], Float(adamW.beta1), Float(adamW.beta2),
           Float(adamW.epsilon), range.decays ? Float(adamW.weightDecay) : 0,
           control[Control.correction1.rawValue], control[Control.correction2.rawValue], coefficient.pointee)

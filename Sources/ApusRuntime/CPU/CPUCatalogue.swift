@@ -29,7 +29,10 @@ package struct CPUCatalogue {
       return ProductShape.all(of: instruction).reduce(0) { max($0, scratch($1)) }
     case .embedding, .positions, .layerNorm, .rmsNorm, .gelu, .swiglu, .rotary, .add, .embeddingGradient,
       .positionsGradient, .layerNormGradient, .layerNormWeightGradient, .rmsNormGradient,
-      .rmsNormWeightGradient, .columnSum, .geluGradient, .swigluGradient, .copy, .sumOfSquares, .clip, .adamW:
+      .rmsNormWeightGradient, .columnSum, .geluGradient, .swigluGradient, .copy, .sumOfSquares, .clip, .adamW,
+      .bias,
+      .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient, .move, .startMove, .waitMove,
+      .materialise:
       return 0
     }
   }

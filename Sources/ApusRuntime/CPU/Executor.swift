@@ -1,3 +1,4 @@
+import ApusCommunication
 import ApusCore
 import ApusProgram
 import CApusKernels
@@ -6,14 +7,16 @@ import Foundation
 /// Runs a program on this machine's processor: oneDNN for matrix products, our kernels for the rest.
 ///
 /// Preparing maps the arena, makes the matrix products and fixes every address; what can fail fails there.
-/// One thread at a time drives an executor; kernels spread over the shared thread pool.
+/// One thread at a time drives an executor; kernels spread over the shared thread pool. A program of several
+/// ranks is run by one executor a rank, each bound to its rank's groups.
 package final class Executor {
   package let program: StepProgram
   package let plan: MemoryPlan
   private let arena: ArenaBox
   private let binder: Binder
   private let threads: Int
-  private var segments: [Segment.Kind: [Binder.Kernel]] = [:]
+  private let ranks: RankGroups
+  private var segments: [Segment.Kind: [(kernel: Binder.Kernel, condition: Condition)]] = [:]
 
   /// An owner for the arena, which a class may hold.
   private final class ArenaBox {
@@ -21,9 +24,13 @@ package final class Executor {
     init(_ arena: consuming Arena) { self.arena = arena }
   }
 
-  /// Prepares `program` on `threads` threads. With `checksMemory` a plan larger than the memory that is
-  /// free is refused before anything is mapped.
-  package init(_ program: StepProgram, threads: Int, checksMemory: Bool = true) throws(RuntimeFailure) {
+  /// Prepares `program` on `threads` threads for the rank of `ranks`. With `checksMemory` a plan larger than the
+  /// memory that is free is refused before anything is mapped.
+  package init(
+    _ program: StepProgram, threads: Int, ranks: RankGroups = .single, checksMemory: Bool = true
+  ) throws(RuntimeFailure) {
+    require(
+      ranks.position.mesh == program.mesh, "a program of \(program.mesh) on a rank of \(ranks.position.mesh)")
     apus_set_thread_count(Int32(threads))
     let products = ProductCache()
     let catalogue = CPUCatalogue(threads: threads, products: products)
@@ -33,48 +40,77 @@ package final class Executor {
     self.program = program
     self.plan = plan
     self.threads = threads
-    binder = Binder(base: arena.arena.base, plan: plan, products: products)
+    self.ranks = ranks
+    binder = Binder(base: arena.arena.base, plan: plan, products: products, ranks: ranks)
     for segment in program.segments {
-      var kernels: [Binder.Kernel] = []
+      var kernels: [(kernel: Binder.Kernel, condition: Condition)] = []
       for (index, instruction) in segment.instructions.enumerated() {
         let place = plan.workspace(segment.kind, index)
-        kernels.append(
-          try binder.bind(instruction, workspace: place.map { arena.arena.base + $0.offset }))
+        let kernel = try binder.bind(instruction, workspace: place.map { arena.arena.base + $0.offset })
+        kernels.append((kernel, instruction.condition))
       }
       segments[segment.kind] = kernels
     }
     fillTables()
   }
 
-  /// Runs every instruction of a segment for a micro-batch (counted from 0 within the step).
-  package func run(_ kind: Segment.Kind, microbatch: Int = 0) {
-    for kernel in kernels(kind) { kernel(microbatch) }
+  /// The rank that this executor runs.
+  package var position: MeshPosition { ranks.position }
+
+  /// What has gone over each axis since the rank's groups were made.
+  package var communication: [MeshAxis: CommunicationCounters] { ranks.counters }
+
+  /// Runs the instructions of a segment for a micro-batch (counted from 0 within the step), those of the step's
+  /// last one only where `isLast`.
+  ///
+  /// - Throws: when another rank cannot go on; a program of one rank never does.
+  package func run(
+    _ kind: Segment.Kind, microbatch: Int = 0, isLast: Bool = true
+  ) throws(CommunicationError) {
+    for (kernel, condition) in kernels(kind) where isLast || condition == .always { try kernel(microbatch) }
   }
 
   /// As `run`, adding the seconds of each instruction to `seconds`.
-  package func run(_ kind: Segment.Kind, microbatch: Int, addingTo seconds: inout [Double]) {
-    for (index, kernel) in kernels(kind).enumerated() {
+  package func run(
+    _ kind: Segment.Kind, microbatch: Int, isLast: Bool = true, addingTo seconds: inout [Double]
+  ) throws(CommunicationError) {
+    for (index, (kernel, condition)) in kernels(kind).enumerated() where isLast || condition == .always {
       let start = DispatchTime.now().uptimeNanoseconds
-      kernel(microbatch)
+      try kernel(microbatch)
       seconds[index] += Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
     }
   }
 
+  /// As `run`, for a program of one rank, which has nobody to wait for.
+  package func runAlone(_ kind: Segment.Kind) {
+    do { try run(kind) } catch { require(false, "\(error)") }
+  }
+
+  package func runAlone(_ kind: Segment.Kind, addingTo seconds: inout [Double]) {
+    do { try run(kind, microbatch: 0, addingTo: &seconds) } catch { require(false, "\(error)") }
+  }
+
   /// As `run`, checking after each instruction that nothing outside its outputs and workspace changed.
-  /// Copies the arena each time: for small programs in tests.
-  package func runAudited(_ kind: Segment.Kind, microbatch: Int = 0) throws(SlotViolation) {
+  /// Copies the arena each time: for small programs in tests. Between the start and the end of a move its output
+  /// may change at any time.
+  package func runAudited(_ kind: Segment.Kind, microbatch: Int = 0, isLast: Bool = true) throws {
     guard let segment = program.segment(kind) else { return }
     let mapped = arena.arena.byteCount + Arena.guardByteCount
-    for (index, kernel) in kernels(kind).enumerated() {
+    var underWay: [Int: Tensor] = [:]
+    for (index, (kernel, condition)) in kernels(kind).enumerated() where isLast || condition == .always {
       let before = UnsafeMutableRawPointer.allocate(byteCount: mapped, alignment: 64)
       defer { before.deallocate() }
       before.copyMemory(from: arena.arena.base, byteCount: mapped)
-      kernel(microbatch)
+      try kernel(microbatch)
       let instruction = segment.instructions[index]
-      var allowed = instruction.outputs.map { output in
-        let start = binder.address(output.tensor) - arena.arena.base
-        return start..<start + output.tensor.byteCount
+      if case .startMove(let start) = instruction.op {
+        underWay[start.transfer] = instruction.outputs[0].tensor
       }
+      var allowed = (instruction.outputs.map(\.tensor) + Array(underWay.values)).map { tensor in
+        let start = binder.address(tensor) - arena.arena.base
+        return start..<start + tensor.byteCount
+      }
+      if case .waitMove(let wait) = instruction.op { underWay[wait.transfer] = nil }
       if let place = plan.workspace(kind, index) {
         allowed.append(place.offset..<place.offset + place.byteCount)
       }
@@ -90,7 +126,7 @@ package final class Executor {
     }
   }
 
-  private func kernels(_ kind: Segment.Kind) -> [Binder.Kernel] {
+  private func kernels(_ kind: Segment.Kind) -> [(kernel: Binder.Kernel, condition: Condition)] {
     apus_set_thread_count(Int32(threads))
     guard let kernels = segments[kind] else {
       require(false, "the program has no \(kind) segment")
@@ -141,13 +177,19 @@ package final class Executor {
     }
   }
 
-  /// Plans `program` and refuses it if the plan is larger than the memory that is free.
-  package static func checkFit(_ program: StepProgram, threads: Int) throws(RuntimeFailure) {
-    try check(MemoryPlan(program, workspace: CPUCatalogue(threads: threads).workspace), program)
+  /// Plans `program` and refuses it if the plan, once for each rank on this machine, is larger than the memory
+  /// that is free.
+  package static func checkFit(
+    _ program: StepProgram, threads: Int, ranksOnMachine: Int = 1
+  ) throws(RuntimeFailure) {
+    try check(
+      MemoryPlan(program, workspace: CPUCatalogue(threads: threads).workspace), program, ranksOnMachine)
   }
 
-  private static func check(_ plan: MemoryPlan, _ program: StepProgram) throws(RuntimeFailure) {
-    let available = AvailableMemory.byteCount()
+  private static func check(
+    _ plan: MemoryPlan, _ program: StepProgram, _ ranksOnMachine: Int = 1
+  ) throws(RuntimeFailure) {
+    let available = AvailableMemory.byteCount() / ranksOnMachine
     guard plan.totalBytes > available else { return }
     let largest = program.storages.sorted { $0.byteCount > $1.byteCount }.prefix(3)
     let fixed = plan.persistentBytes

@@ -1,3 +1,4 @@
+import ApusCommunication
 import ApusCore
 import ApusProgram
 import ApusReference
@@ -7,14 +8,16 @@ import Foundation
 /// array. It says what a program means; in `Double` it serves finite differences.
 package final class Interpreter<Scalar: BinaryFloatingPoint> {
   package let program: StepProgram
+  private let ranks: RankGroups
   private var values: [UnsafeMutablePointer<Scalar>?]
   private var integers: [Int: UnsafeMutablePointer<Int32>] = [:]
 
   typealias R = Reference<Scalar>
 
   /// Storages start as NaN, so that reading what nobody wrote shows.
-  package init(_ program: StepProgram) {
+  package init(_ program: StepProgram, ranks: RankGroups = .single) {
     self.program = program
+    self.ranks = ranks
     values = Array(repeating: nil, count: program.storages.count)
     for (index, storage) in program.storages.enumerated() {
       if storage.type == .int32 {
@@ -46,7 +49,7 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
 
   /// The numbers of a tensor.
   package func scalars(_ tensor: Tensor) -> UnsafeMutablePointer<Scalar> {
-    values[tensor.storage]! + tensor.offset
+    values[tensor.storage]! + tensor.offset + (tensor.shift?.range(at: ranks.position).lowerBound ?? 0)
   }
 
   /// The integers of a tensor.
@@ -54,8 +57,29 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     integers[tensor.storage]! + tensor.offset
   }
 
-  package func run(_ kind: Segment.Kind, microbatch: Int = 0) {
-    for instruction in program.segment(kind)?.instructions ?? [] { run(instruction, microbatch) }
+  /// Runs a segment; `isLast` says that the micro-batch is the step's last one.
+  package func run(
+    _ kind: Segment.Kind, microbatch: Int = 0, isLast: Bool = true
+  ) throws(CommunicationError) {
+    for instruction in program.segment(kind)?.instructions ?? []
+    where isLast || instruction.condition == .always {
+      if let move = instruction.op.move {
+        try run(move, instruction)
+      } else {
+        run(instruction, microbatch)
+      }
+    }
+  }
+
+  /// A move from start to end: what is recorded as under way is over at once.
+  private func run(_ move: Move, _ call: Instruction) throws(CommunicationError) {
+    let (x, y) = (call.inputs[0], call.outputs[0].tensor)
+    let type: ElementType = Scalar.self == Double.self ? .float64 : .float32
+    let collective = move.collective(
+      from: UnsafeMutableRawPointer(scalars(x)), to: UnsafeMutableRawPointer(scalars(y)), x, y, type: type,
+      at: ranks.position, label: call.label)
+    guard let collective, let group = ranks.group(along: move.axis) else { return }
+    try group.run(collective)
   }
 
   private func run(_ call: Instruction, _ microbatch: Int) {
@@ -65,6 +89,43 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     let first = call.inputs[0]
     let (T, D) = (first.rows, first.columns)
     switch call.op {
+    case .embedding(let op) where op.vocabulary != nil:
+      let own = op.vocabulary!.range(at: ranks.position)
+      R.embeddingPartForward(
+        o(0), i(1), ints(first), first.count, call.inputs[1].columns, own.lowerBound, own.count)
+    case .embeddingGradient(let op) where op.vocabulary != nil:
+      let (gradient, own) = (call.inputs[1], op.vocabulary!.range(at: ranks.position))
+      R.embeddingPartBackward(
+        o(0), i(1), ints(first), gradient.rows, gradient.columns, call.outputs[0].tensor.rows,
+        own.lowerBound, own.count, adds(0))
+    case .positions(let op) where op.rows != nil:
+      for stretch in op.rows!.stretches(at: ranks.position, sequenceLength: op.sequenceLength) {
+        let at = stretch.row * D
+        R.positionForward(o(0) + at, i(0) + at, i(1), stretch.count, D, stretch.count, stretch.position)
+      }
+    case .positionsGradient(let op) where op.rows != nil:
+      if !adds(0) { o(0).update(repeating: 0, count: call.outputs[0].tensor.count) }
+      for stretch in op.rows!.stretches(at: ranks.position, sequenceLength: op.sequenceLength) {
+        R.positionBackward(
+          o(0) + stretch.position * D, i(0) + stretch.row * D, stretch.count, D, stretch.count,
+          stretch.count, true)
+      }
+    case .bias: R.positionForward(o(0), i(0), i(1), T, D, 1, 0)
+    case .crossEntropyStatistics(let op):
+      let own = op.vocabulary.range(at: ranks.position)
+      R.crossEntropyStatistics(o(0), i(0), ints(call.inputs[1]), T, D, own.lowerBound, own.count)
+    case .crossEntropyLosses(let op):
+      R.crossEntropyMerge(o(0), i(0), ints(call.inputs[1]), call.inputs[1].count, op.ranks)
+    case .crossEntropyGradient(let op):
+      let (logits, own) = (call.outputs[0].tensor, op.vocabulary.range(at: ranks.position))
+      let weight = i(2)[Control.tokenWeight.rawValue]
+      R.crossEntropyPartBackward(
+        o(1), o(0), i(0), ints(call.inputs[1]), logits.rows, logits.columns, own.lowerBound, own.count,
+        op.ranks, weight)
+      let sum = (0..<logits.rows).reduce(Scalar(0)) { $0 + o(1)[$1] } * weight
+      o(2).pointee = adds(2) ? o(2).pointee + sum : sum
+    case .move, .startMove, .waitMove: break
+    case .materialise: require(false, "\(call.label): a unit is materialised by a pass")
     case .embedding:
       R.embeddingForward(o(0), i(1), ints(first), first.count, call.inputs[1].columns)
     case .embeddingGradient:
@@ -133,8 +194,14 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
       let weight = i(3)[Control.tokenWeight.rawValue]
       let sum = (0..<T).reduce(Scalar(0)) { $0 + losses[$1] } * weight
       o(0).pointee = adds(0) ? o(0).pointee + sum : sum
-    case .sumOfSquares:
-      o(0).pointee = call.inputs.reduce(Scalar(0)) { $0 + Scalar(R.sumOfSquares(scalars($1), $1.count)) }
+    case .sumOfSquares(let op):
+      o(0).pointee = zip(call.inputs, op.stretches).reduce(Scalar(0)) { sum, unit in
+        unit.1.reduce(sum) {
+          let range = $1.stretch.range(at: ranks.position)
+          let squares = R.sumOfSquares(scalars(unit.0) + range.lowerBound, range.count)
+          return $0 + Scalar(squares) / Scalar($1.copies)
+        }
+      }
     case .clip(let op):
       let norm = i(0).pointee.squareRoot()
       o(0).pointee = norm
@@ -142,8 +209,10 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     case .adamW(let op):
       let control = i(2)
       for range in op.ranges {
+        let own = range.stretch.range(at: ranks.position)
         R.adamw(
-          o(0) + range.offset, o(1) + range.offset, o(2) + range.offset, i(0) + range.offset, range.count,
+          o(0) + own.lowerBound, o(1) + own.lowerBound, o(2) + own.lowerBound, i(0) + own.lowerBound,
+          own.count,
           control[Control.learningRate.rawValue], Scalar(op.beta1), Scalar(op.beta2), Scalar(op.epsilon),
           range.decays ? Scalar(op.weightDecay) : 0, control[Control.correction1.rawValue],
           control[Control.correction2.rawValue], i(1).pointee)

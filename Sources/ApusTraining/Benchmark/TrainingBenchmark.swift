@@ -89,7 +89,7 @@ package struct TrainingBenchmark {
     var times: [String: (segment: String, name: String, seconds: Double, cost: Cost)] = [:]
     for segment in executor.program.segments {
       var seconds = Array(repeating: 0.0, count: segment.instructions.count)
-      executor.run(segment.kind, microbatch: 0, addingTo: &seconds)
+      executor.runAlone(segment.kind, addingTo: &seconds)
       for (instruction, time) in zip(segment.instructions, seconds) {
         let key = "\(segment.kind) \(instruction.op.name)"
         var entry = times[key] ?? (segment.kind.rawValue, instruction.op.name, 0, .zero)

@@ -62,7 +62,7 @@ package struct Evaluator {
         inputs[index] = try token(first + index)
         expected[index] = try token(first + index + 1)
       }
-      executor.run(.evaluation)
+      try executor.run(.evaluation)
       losses.append(contentsOf: executor.floats(tokenLosses))
     }
   }

@@ -40,7 +40,7 @@ package final class Generator {
       let inputs = executor.ints(executor.program.tokens)
       for (index, token) in rest.prefix(count).enumerated() { inputs[index] = token }
       if let start = executor.program.start { executor.ints(start)[0] = Int32(position) }
-      executor.run(kind)
+      executor.runAlone(kind)
       position += count
       rest = rest.dropFirst(count)
     }

@@ -72,6 +72,7 @@ extension Role {
     case .result: "results"
     case .cache: "key-value cache"
     case .activation: "activations"
+    case .communication: "communication"
     case .workspace: "workspace"
     }
   }

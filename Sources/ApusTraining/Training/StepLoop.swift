@@ -1,5 +1,7 @@
+import ApusCommunication
 import ApusCore
 import ApusProgram
+import ApusReport
 import ApusRuntime
 import Foundation
 
@@ -13,6 +15,23 @@ package struct StepOutcome: Hashable, Sendable {
   package var backwardSeconds: Double
   package var optimizerSeconds: Double
   package var dataSeconds: Double
+  /// What went over each axis of the mesh from this rank.
+  package var communication: [MeshAxis: CommunicationCounters] = [:]
+  /// Whether some rank has been asked to stop after this step.
+  package var isStopRequested = false
+}
+
+extension StepOutcome {
+  /// The communication as a record of metrics has it: axes in their order, those with traffic; nil with one rank.
+  package var communicationRecords: [StepRecord.AxisCommunication]? {
+    let records = MeshAxis.allCases.compactMap { axis -> StepRecord.AxisCommunication? in
+      guard let total = communication[axis]?.total, total.calls > 0 else { return nil }
+      return StepRecord.AxisCommunication(
+        axis: axis.rawValue, calls: total.calls, bytes: total.ringBytes, exposedSeconds: total.exposedSeconds,
+        hiddenSeconds: total.hiddenSeconds)
+    }
+    return records.isEmpty ? nil : records
+  }
 }
 
 /// A loss or norm was not finite; the step's update was not made.
@@ -32,22 +51,49 @@ package struct NonFiniteStep: Error, CustomStringConvertible, Hashable {
 }
 
 /// Drives an executor through training steps: the schedule of segments, the control tensor, the gate.
+///
+/// Of a step's samples each replica takes every n-th micro-batch, so that n replicas together see the samples that
+/// one would see.
 package struct StepLoop {
   package let executor: Executor
   package let microbatches: Int
   package let samplesPerMicrobatch: Int
   private let beta1, beta2: Double
+  private let world: (any World)?
 
+  /// - Parameters:
+  ///   - microbatches: of one replica.
+  ///   - world: the ranks that train together; nil where there is one.
   package init(
-    _ executor: Executor, microbatches: Int, samplesPerMicrobatch: Int, optimizer: OptimizerSettings
+    _ executor: Executor, microbatches: Int, samplesPerMicrobatch: Int, optimizer: OptimizerSettings,
+    world: (any World)? = nil
   ) {
+    self.world = world
     self.executor = executor
     self.microbatches = microbatches
     self.samplesPerMicrobatch = samplesPerMicrobatch
     (beta1, beta2) = (optimizer.beta1, optimizer.beta2)
   }
 
-  package var samplesPerStep: Int { microbatches * samplesPerMicrobatch }
+  /// Samples of a step on all replicas.
+  package var samplesPerStep: Int { microbatches * samplesPerMicrobatch * replicas }
+
+  private var replicas: Int { executor.position.mesh.layout.data }
+
+  /// The first sample of this replica's micro-batch.
+  private func firstSample(step: Int, microbatch: Int) -> Int {
+    let replica = executor.position.coordinate(on: .data)
+    return (step - 1) * samplesPerStep + (microbatch * replicas + replica) * samplesPerMicrobatch
+  }
+
+  /// The tokens of a step on all replicas and whether any rank wants to stop, from this rank's.
+  private func total(tokens: Int, wantsStop: Bool) throws -> (tokens: Int, isStopRequested: Bool) {
+    guard let world, world.size > 1 else { return (tokens, wantsStop) }
+    let sums = try world.control.allReduce(
+      [Double(tokens), wantsStop ? 1 : 0], label: "tokens of the step")
+    // Ranks of one replica read the same tokens.
+    return (Int(sums[0]) / (world.size / replicas), sums[1] > 0)
+  }
 
   /// Runs step `step` (counted from 1) on its samples.
   ///
@@ -61,6 +107,8 @@ package struct StepLoop {
         optimizerSeconds: 0, dataSeconds: 0)
     }
     let clock = Stopwatch()
+    world?.status.begin(step: step)
+    let before = executor.communication
     var outcome = StepOutcome(
       loss: 0, gradientNorm: 0, tokens: 0, seconds: 0, forwardSeconds: 0, backwardSeconds: 0,
       optimizerSeconds: 0, dataSeconds: 0)
@@ -68,7 +116,7 @@ package struct StepLoop {
     func load(_ microbatch: Int) throws -> Int {
       try source.fill(
         inputs: inputs, targets: targetIds,
-        first: (step - 1) * samplesPerStep + microbatch * samplesPerMicrobatch, count: samplesPerMicrobatch)
+        first: firstSample(step: step, microbatch: microbatch), count: samplesPerMicrobatch)
       return targetIds.reduce(0) { $0 + ($1 >= 0 ? 1 : 0) }
     }
     // The weight of a token is known before the first forward pass: all reductions are sums. With one
@@ -76,6 +124,8 @@ package struct StepLoop {
     outcome.dataSeconds += try Stopwatch.measure {
       for microbatch in 0..<microbatches { outcome.tokens += try load(microbatch) }
     }
+    (outcome.tokens, outcome.isStopRequested) = try total(
+      tokens: outcome.tokens, wantsStop: StopRequest.isPending)
     executor.set(.tokenWeight, 1 / Double(max(1, outcome.tokens)))
     executor.set(.learningRate, learningRate)
     executor.set(.correction1, 1 - pow(beta1, Double(step)))
@@ -86,7 +136,10 @@ package struct StepLoop {
         if kind == .forward, microbatches > 1 {
           outcome.dataSeconds += try Stopwatch.measure { _ = try load(microbatch) }
         }
-        let seconds = Stopwatch.measure { executor.run(kind, microbatch: microbatch) }
+        let isLast = microbatch == microbatches - 1 || (kind != .forward && kind != .backward)
+        let seconds = try Stopwatch.measure {
+          try executor.run(kind, microbatch: microbatch, isLast: isLast)
+        }
         switch kind {
         case .forward: outcome.forwardSeconds += seconds
         case .backward: outcome.backwardSeconds += seconds
@@ -102,6 +155,9 @@ package struct StepLoop {
       }
     }
     outcome.seconds = clock.seconds
+    for (axis, counters) in executor.communication {
+      outcome.communication[axis] = counters - (before[axis] ?? CommunicationCounters())
+    }
     return outcome
   }
 
@@ -110,9 +166,13 @@ package struct StepLoop {
     var names: [String] = []
     for unit in executor.program.units {
       for parameter in unit.parameters where names.count < 3 {
-        if executor.floats(unit.gradient(of: parameter.tensor)).contains(where: { !$0.isFinite }) {
-          names.append(parameter.name)
+        guard let gradients = unit.gradients else { continue }
+        let isFinite = parameter.parts.allSatisfy { part in
+          executor.runs(of: part, parameter, unit, in: gradients).allSatisfy {
+            $0.values.allSatisfy(\.isFinite)
+          }
         }
+        if !isFinite { names.append(parameter.name) }
       }
     }
     return names

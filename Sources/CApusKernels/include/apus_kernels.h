@@ -9,6 +9,8 @@
 #define APUS_KERNELS_H
 #include <stdint.h>
 
+#include "apus_vocabulary.h"
+
 // --- pool.c: the one thread pool, shared with oneDNN (libgomp) ---------------------------------------
 typedef void (*apus_task)(void *context, int64_t index);
 // The number of threads of the calling thread's kernels and matrix products; each rank's thread has its own.
