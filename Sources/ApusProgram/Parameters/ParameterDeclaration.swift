@@ -94,6 +94,13 @@ private struct LocalShape {
         }
         if let name = section.name {
           parts.append(ExchangePart(name: name, shape: [section.extent, columns], blocks: [block]))
+        } else if let last = parts[0].blocks.last, mesh.degree(of: last.axis ?? section.axis) == 1,
+          mesh.degree(of: section.axis) == 1
+        {
+          // Not divided: neighbours are one rectangle.
+          parts[0].blocks[parts[0].blocks.count - 1].rows = dimension == .rows ? last.rows + extent : last.rows
+          parts[0].blocks[parts[0].blocks.count - 1].columns =
+            dimension == .rows ? last.columns : last.columns + extent
         } else {
           parts[0].blocks.append(block)
         }
