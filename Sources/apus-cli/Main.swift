@@ -11,6 +11,7 @@ package enum Main {
       .command(GenerateCommand.self),
       .command(EvaluateCommand.self),
       .command(EstimateCommand.self),
+      .command(VerifyCommand.self),
       BenchCommand.entry,
       ConfigCommand.entry,
       TokenizerCommand.entry,

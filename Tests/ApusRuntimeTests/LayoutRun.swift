@@ -70,7 +70,7 @@ struct LayoutRun {
       job.model,
       TrainingProgramSettings(
         microBatchSize: job.sequences / (layout.data * microbatches), sequenceLength: job.sequenceLength,
-        optimizer: OptimizerSettings(epsilon: 1e-4, maximumNorm: 0.05), recomputation: job.recomputation,
+        optimizer: OptimizerSettings(epsilon: 1e-4, maximumNorm: 0.05), recomputation: .uniform(job.recomputation),
         layout: layout, communication: job.communication))
     alter(&program)
     let recorded = program

@@ -98,7 +98,8 @@ private struct LocalShape {
           mesh.degree(of: section.axis) == 1
         {
           // Not divided: neighbours are one rectangle.
-          parts[0].blocks[parts[0].blocks.count - 1].rows = dimension == .rows ? last.rows + extent : last.rows
+          parts[0].blocks[parts[0].blocks.count - 1].rows =
+            dimension == .rows ? last.rows + extent : last.rows
           parts[0].blocks[parts[0].blocks.count - 1].columns =
             dimension == .rows ? last.columns : last.columns + extent
         } else {
