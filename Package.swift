@@ -17,18 +17,25 @@ let package = Package(
     .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
     .target(name: "CApusMPI", dependencies: ["CMPI"]),
     .target(name: "CApusKernels", linkerSettings: [.linkedLibrary("gomp"), .linkedLibrary("m")]),
-    .target(name: "CApusMatrix", dependencies: ["COneDNN"], linkerSettings: [.linkedLibrary("dnnl")]),
+    .target(
+      name: "CApusMatrix", dependencies: ["COneDNN", "CApusKernels"],
+      linkerSettings: [.linkedLibrary("dnnl")]),
+
+    .target(name: "CApusWatch"),
 
     // The step program and what reads it.
     .target(name: "ApusCore"),
     .target(name: "ApusReference", dependencies: ["ApusCore"]),
     .target(name: "ApusProgram", dependencies: ["ApusCore"]),
     .target(name: "ApusModels", dependencies: ["ApusCore", "ApusProgram"]),
-    .target(name: "ApusForesight", dependencies: ["ApusCore", "ApusProgram", "ApusModels"]),
+    .target(
+      name: "ApusForesight",
+      dependencies: ["ApusCore", "ApusProgram", "ApusModels", "ApusConfiguration"]),
     .target(
       name: "ApusRuntime",
       dependencies: [
         "ApusCore", "ApusProgram", "ApusReference", "ApusCommunication", "CApusKernels", "CApusMatrix",
+        "CApusWatch",
       ]),
 
     // Ranks.

@@ -1,17 +1,17 @@
 /// A condition on a number, with the words that describe it.
-struct NumberRule: Sendable {
-  let words: String
-  let allows: @Sendable (Double) -> Bool
+package struct NumberRule: Sendable {
+  package let words: String
+  package let allows: @Sendable (Double) -> Bool
 
-  static let positive = NumberRule(words: "a number above 0") { $0 > 0 }
-  static let notNegative = NumberRule(words: "a number of 0 or more") { $0 >= 0 }
-  static let fraction = NumberRule(words: "a number of at least 0 and below 1") { $0 >= 0 && $0 < 1 }
-  static let atLeastOne = NumberRule(words: "a number of 1 or more") { $0 >= 1 }
+  package static let positive = NumberRule(words: "a number above 0") { $0 > 0 }
+  package static let notNegative = NumberRule(words: "a number of 0 or more") { $0 >= 0 }
+  package static let fraction = NumberRule(words: "a number of at least 0 and below 1") { $0 >= 0 && $0 < 1 }
+  package static let atLeastOne = NumberRule(words: "a number of 1 or more") { $0 >= 1 }
 }
 
 extension SectionReader {
   /// A whole number in the range; an upper end of `Int.max` is not mentioned to the user.
-  mutating func integer(
+  package mutating func integer(
     _ key: String, _ range: ClosedRange<Int> = 1...Int.max, aliases: [String] = []
   ) -> Int? {
     guard let node = node(key, aliases: aliases) else { return nil }
@@ -29,7 +29,7 @@ extension SectionReader {
     return value
   }
 
-  mutating func number(_ key: String, _ rule: NumberRule) -> Double? {
+  package mutating func number(_ key: String, _ rule: NumberRule) -> Double? {
     guard let node = node(key), let text = plainScalar(node, key, rule.words) else { return nil }
     guard let value = parseNumber(text) else {
       reportType(node, key, rule.words)
@@ -42,7 +42,7 @@ extension SectionReader {
     return value
   }
 
-  mutating func truth(_ key: String) -> Bool? {
+  package mutating func truth(_ key: String) -> Bool? {
     guard let node = node(key), let text = plainScalar(node, key, "true or false") else { return nil }
     guard text == "true" || text == "false" else {
       reportType(node, key, "true or false")
@@ -52,7 +52,7 @@ extension SectionReader {
   }
 
   /// Any scalar that is not empty, with or without quotes.
-  mutating func text(_ key: String) -> String? {
+  package mutating func text(_ key: String) -> String? {
     guard let node = node(key) else { return nil }
     guard case .scalar(let text, _) = node.content else {
       reportType(node, key, "text")
@@ -66,7 +66,7 @@ extension SectionReader {
   }
 
   /// One of the enumeration's raw values.
-  mutating func choice<Choice: RawRepresentable & CaseIterable>(
+  package mutating func choice<Choice: RawRepresentable & CaseIterable>(
     _ key: String, _ type: Choice.Type
   ) -> Choice? where Choice.RawValue == String {
     guard let text = text(key) else { return nil }

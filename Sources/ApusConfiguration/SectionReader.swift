@@ -3,14 +3,14 @@
 /// Asking for a key makes it known; keys that were never asked for are unknown, so no second list of names
 /// is kept. A getter returns nil both when the key is absent and when its value is bad: `has` and `isGood`
 /// tell the two apart, so that one mistake does not bring others behind it.
-struct SectionReader {
+package struct SectionReader {
   /// The dotted path of the mapping: `training`, `data.train[0]`; empty for the document.
-  let path: String
+  package let path: String
   /// Where the mapping is written; the file alone when it is absent.
   let place: Place
   /// Every key that was asked for, aliases included, in order.
-  private(set) var known: [String] = []
-  private(set) var problems: [Problem] = []
+  package private(set) var known: [String] = []
+  package private(set) var problems: [Problem] = []
   private var entries: [YAMLNode.Entry] = []
   private var bad: Set<String> = []
 
@@ -29,28 +29,28 @@ struct SectionReader {
   }
 
   /// True when the key is written with a value other than null.
-  func has(_ key: String) -> Bool { entries.contains { $0.key == key && !$0.value.isNull } }
+  package func has(_ key: String) -> Bool { entries.contains { $0.key == key && !$0.value.isNull } }
 
   /// True when the key is written, be it with null.
-  func writes(_ key: String) -> Bool { entries.contains { $0.key == key } }
+  package func writes(_ key: String) -> Bool { entries.contains { $0.key == key } }
 
   /// True when no problem was noted for any of the keys.
-  func isGood(_ keys: String...) -> Bool { bad.isDisjoint(with: keys) }
+  package func isGood(_ keys: String...) -> Bool { bad.isDisjoint(with: keys) }
 
   /// Notes a problem at the key's place, or at the section's when the key is absent.
-  mutating func report(_ key: String, _ message: String, _ remedy: String) {
+  package mutating func report(_ key: String, _ message: String, _ remedy: String) {
     bad.insert(key)
     let place = entries.first { $0.key == key }?.place ?? place
     problems.append(place.problem(dotted(key), message, remedy))
   }
 
   /// Notes a required key that is absent.
-  mutating func reportMissing(_ key: String, _ remedy: String) {
+  package mutating func reportMissing(_ key: String, _ remedy: String) {
     if !has(key), isGood(key) { report(key, "is missing", remedy) }
   }
 
   /// Notes a key that is written although it cannot have an effect.
-  mutating func refuse(_ key: String, because reason: String, _ remedy: String = "remove it") {
+  package mutating func refuse(_ key: String, because reason: String, _ remedy: String = "remove it") {
     if has(key) { report(key, reason, remedy) }
   }
 
@@ -79,7 +79,7 @@ struct SectionReader {
   }
 
   /// Takes over what a nested reader found.
-  mutating func absorb(_ nested: SectionReader, under key: String) {
+  package mutating func absorb(_ nested: SectionReader, under key: String) {
     if !nested.problems.isEmpty { bad.insert(key) }
     problems += nested.problems
   }
@@ -87,7 +87,7 @@ struct SectionReader {
   /// Notes every key that nobody asked for, with the nearest valid name.
   ///
   /// - Parameter owners: for each key of the other sections, the sections that know it.
-  mutating func reportUnknownKeys(owners: [String: [String]] = [:]) {
+  package mutating func reportUnknownKeys(owners: [String: [String]] = [:]) {
     for entry in entries where !known.contains(entry.key) {
       let remedy: String
       if let near = nearestName(to: entry.key, in: known) {

@@ -43,11 +43,13 @@ extension TrainingSection {
       decay: reader.choice("decay", Decay.self) ?? .matrices,
       gradientClip: reader.number("gradient_clip", .notNegative) ?? 1,
       seed: reader.integer("seed", 0...Int.max) ?? 1234,
-      precision: Self.readPrecision(in: &reader),
+      precision: reader.choice("precision", Precision.self) ?? .fp32,
+      gradientPrecision: reader.choice("gradient_precision", GradientPrecision.self) ?? .fp32,
       recomputation: RecomputationRequest(reading: &reader, layerCount: surroundings.layerCount),
       validateEvery: reader.integer("validate_every", 0...Int.max) ?? (surroundings.hasValidation ? 100 : 0),
       validationTokens: reader.integer("validation_tokens", 0...Int.max) ?? max(131_072, sequenceLength ?? 1),
       threads: reader.integer("threads", 0...1024) ?? 0)
+    checkPrecision(in: &reader)
     checkRates(in: &reader)
     if resolvedSteps != nil { checkWarmup(in: &reader) }
     checkValidation(surroundings, in: &reader)
@@ -116,14 +118,11 @@ extension TrainingSection {
     return count
   }
 
-  private static func readPrecision(in reader: inout SectionReader) -> Precision {
-    guard let text = reader.text("precision"), Precision(rawValue: text) == nil else { return .fp32 }
-    if ["bf16", "fp16"].contains(text) {
-      reader.report("precision", "training in \(text) is not implemented yet", "use fp32")
-    } else {
-      reader.reportChoice("precision", text, among: Precision.allCases.map(\.rawValue))
-    }
-    return .fp32
+  private func checkPrecision(in reader: inout SectionReader) {
+    guard reader.isGood("precision", "gradient_precision"), precision != .bf16 else { return }
+    reader.refuse(
+      "gradient_precision",
+      because: "needs `precision: bf16`; with \(precision.rawValue) gradients are summed in fp32")
   }
 
   private func checkRates(in reader: inout SectionReader) {

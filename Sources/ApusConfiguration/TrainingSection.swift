@@ -1,3 +1,4 @@
+import ApusCore
 public import ApusProgram
 
 /// How long, on which batches and by which rule the weights are trained.
@@ -20,9 +21,17 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     case all
   }
 
-  /// The number format of the computation.
+  /// The number format of weights, activations and their gradients. The 16-bit formats keep float32 master
+  /// weights.
   public enum Precision: String, Hashable, Sendable, Codable, CaseIterable {
-    case fp32
+    case fp32, bf16
+    /// With a dynamic scale of the loss.
+    case fp16
+  }
+
+  /// The number format in which the gradients of the parameters are summed.
+  public enum GradientPrecision: String, Hashable, Sendable, Codable, CaseIterable {
+    case fp32, bf16
   }
 
   /// Optimizer steps in total.
@@ -56,6 +65,8 @@ public struct TrainingSection: Hashable, Sendable, Codable {
   /// Fixes the initial weights.
   public var seed: Int
   public var precision: Precision
+  /// `bf16` only with `bf16`.
+  public var gradientPrecision: GradientPrecision
   /// What backward computes again instead of keeping it.
   public var recomputation: RecomputationRequest
   /// Steps between validations; 0 never validates.
@@ -70,7 +81,8 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     globalBatchSize: Int? = nil, learningRate: Double = 3e-4, minimumLearningRate: Double? = nil,
     warmupSteps: Int? = nil, schedule: Schedule = .cosine, beta1: Double = 0.9, beta2: Double = 0.95,
     epsilon: Double = 1e-8, weightDecay: Double = 0.1, decay: Decay = .matrices, gradientClip: Double = 1,
-    seed: Int = 1234, precision: Precision = .fp32, recomputation: RecomputationRequest = .none,
+    seed: Int = 1234, precision: Precision = .fp32,
+    gradientPrecision: GradientPrecision = .fp32, recomputation: RecomputationRequest = .none,
     validateEvery: Int = 100, validationTokens: Int = 131_072,
     threads: Int = 0
   ) {
@@ -92,10 +104,20 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     self.gradientClip = gradientClip
     self.seed = seed
     self.precision = precision
+    self.gradientPrecision = gradientPrecision
     self.recomputation = recomputation
     self.validateEvery = validateEvery
     self.validationTokens = validationTokens
     self.threads = threads
+  }
+
+  /// The element types that a step is recorded in.
+  package var precisionPolicy: PrecisionPolicy {
+    switch precision {
+    case .fp32: .fp32
+    case .bf16: gradientPrecision == .bf16 ? .bf16 : .bf16SummingInFloat32
+    case .fp16: .fp16
+    }
   }
 
   /// Tokens of one optimizer step on all replicas.
@@ -134,6 +156,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     entries.add("gradient_clip", gradientClip)
     entries.add("seed", seed)
     entries.add("precision", precision.rawValue)
+    if precision == .bf16 { entries.add("gradient_precision", gradientPrecision.rawValue) }
     entries.add("recomputation", recomputation.resolved)
     entries.add("validate_every", validateEvery)
     entries.add("validation_tokens", validationTokens)

@@ -15,6 +15,17 @@ package struct PrecisionPolicy: Hashable, Sendable, Codable {
   /// Whether the optimizer updates float32 master weights beside those that forward reads.
   package var hasMasterWeights: Bool { compute != .float32 }
 
+  /// As a report names it: `bf16, gradients summed in fp32`.
+  package var name: String {
+    switch compute {
+    case .float32: "fp32"
+    default: "\(compute.shortName), gradients summed in \(gradients.shortName)"
+    }
+  }
+
+  /// Whether the loss is scaled up before backward, so that gradients of activations stay in float16's range.
+  package var scalesLoss: Bool { compute == .float16 }
+
   package static let fp32 = PrecisionPolicy(compute: .float32, gradients: .float32)
   /// 2 + 2 + 4 + 8 = 16 bytes a parameter.
   package static let bf16 = PrecisionPolicy(compute: .bfloat16, gradients: .bfloat16)

@@ -8,6 +8,10 @@ package enum ForesightError: Error, Equatable, Sendable, CustomStringConvertible
   case partialSequence(tokens: Int, sequenceLength: Int)
   /// A model or batch so large that its bytes or FLOPs exceed what 64 bits count.
   case beyondCounting(parameters: Int, tokens: Int)
+  /// A pipeline schedule that is not defined for these numbers of devices and micro-batches.
+  case impossibleSchedule(String)
+  /// A pipeline whose devices wait for each other for ever; who waits for what.
+  case deadlock(String)
 
   package var description: String {
     switch self {
@@ -21,6 +25,8 @@ package enum ForesightError: Error, Equatable, Sendable, CustomStringConvertible
     case .beyondCounting(let parameters, let tokens):
       "\(parameters.grouped) parameters on \(tokens.grouped) tokens a micro-batch exceed what can be counted; "
         + "use a smaller model, micro-batch or sequence"
+    case .impossibleSchedule(let problem): problem
+    case .deadlock(let who): "the pipeline stands still: \(who)"
     }
   }
 }

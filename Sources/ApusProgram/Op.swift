@@ -36,6 +36,11 @@ package enum Op: Hashable, Sendable {
   case crossEntropyGradient(CrossEntropyGradient)
   case startMove(StartMove)
   case waitMove(WaitMove)
+  // Emitted by fusion.
+  case addLayerNorm(AddLayerNorm)
+  case addRMSNorm(AddRMSNorm)
+  case biasGELU(BiasGELU)
+  case biasGELUGradient(BiasGELUGradient)
   // Recorded by the optimizer.
   case sumOfSquares(SumOfSquares)
   case clip(Clip)
@@ -77,6 +82,10 @@ package enum Op: Hashable, Sendable {
     case .crossEntropyGradient(let o): o
     case .startMove(let o): o
     case .waitMove(let o): o
+    case .addLayerNorm(let o): o
+    case .addRMSNorm(let o): o
+    case .biasGELU(let o): o
+    case .biasGELUGradient(let o): o
     case .sumOfSquares(let o): o
     case .clip(let o): o
     case .adamW(let o): o

@@ -9,6 +9,8 @@ package enum Control: Int, CaseIterable, Sendable {
   case correction2
   /// 1 / (tokens with a target in the whole step): all reductions are sums.
   case tokenWeight
+  /// Factor of the gradients under a policy that scales the loss; others do not read it.
+  case lossScale
 }
 
 /// Tables that a model's program reads, filled once by the runtime.

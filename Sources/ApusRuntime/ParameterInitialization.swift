@@ -5,30 +5,50 @@ import CApusKernels
 extension Executor {
   /// Fills what this rank holds of every parameter from `seed`. Each part draws from a stream of its own, keyed by
   /// seed and published name and indexed by position in the whole tensor, so that neither fusing nor dividing
-  /// changes a number. Gradients and moments start at zero, like padding.
+  /// changes a number. Where there are master weights those that forward reads are the same numbers rounded.
+  /// Gradients and moments start at zero, like padding.
   package func initializeParameters(seed: UInt64) {
     for unit in program.units {
-      for buffer in [unit.weights, unit.gradients, unit.firstMoment, unit.secondMoment].compactMap({ $0 }) {
-        floats(buffer).update(repeating: 0)
+      for buffer in [unit.weights, unit.master, unit.gradients, unit.firstMoment, unit.secondMoment] {
+        if let buffer { zero(buffer) }
       }
       for parameter in unit.parameters {
-        for part in parameter.parts { initialize(unit, parameter, part, seed) }
+        for part in parameter.parts {
+          for buffer in [unit.weights, unit.master] {
+            if let buffer { initialize(buffer, unit, parameter, part, seed) }
+          }
+        }
       }
     }
   }
 
-  private func initialize(_ unit: ParameterUnit, _ parameter: Parameter, _ part: ExchangePart, _ seed: UInt64)
-  {
-    for run in runs(of: part, parameter, unit, in: unit.weights) {
-      let values = run.values
-      switch parameter.initializer {
-      case .zeros: values.update(repeating: 0)
-      case .ones: values.update(repeating: 1)
-      case .normal(let deviation):
-        apus_philox_normal_f32(
-          values.baseAddress, Int64(values.count), seed ^ Self.hash(part.name), UInt64(run.index), 0,
-          Float(deviation))
+  private func initialize(
+    _ buffer: Tensor, _ unit: ParameterUnit, _ parameter: Parameter, _ part: ExchangePart, _ seed: UInt64
+  ) {
+    for box in boxes(of: part, parameter, unit, in: buffer) {
+      for run in box.runs(globalColumns: part.columns) {
+        // Rounded numbers are drawn in portions.
+        var done = 0
+        while done < run.count {
+          let count = min(run.count - done, 1 << 16)
+          let stretch = buffer.columns(from: run.offset + done, count)
+          write(to: stretch) { fill($0, parameter.initializer, part.name, seed, first: run.global + done) }
+          done += count
+        }
       }
+    }
+  }
+
+  private func fill(
+    _ values: UnsafeMutableBufferPointer<Float>, _ initializer: Initializer, _ name: String, _ seed: UInt64,
+    first: Int
+  ) {
+    switch initializer {
+    case .zeros: values.update(repeating: 0)
+    case .ones: values.update(repeating: 1)
+    case .normal(let deviation):
+      apus_philox_normal_f32(
+        values.baseAddress, Int64(values.count), seed ^ Self.hash(name), UInt64(first), 0, Float(deviation))
     }
   }
 
@@ -52,7 +72,8 @@ extension Executor {
     }
   }
 
-  /// The same, run by run: index of the first element in the published tensor (row-major), and the elements.
+  /// The same of a float32 buffer, run by run: index of the first element in the published tensor (row-major),
+  /// and the elements.
   package func runs(
     of part: ExchangePart, _ parameter: Parameter, _ unit: ParameterUnit, in buffer: Tensor
   ) -> [(index: Int, values: UnsafeMutableBufferPointer<Float>)] {

@@ -8,6 +8,8 @@ package enum RuntimeFailure: Error, CustomStringConvertible, Sendable {
   case doesNotFit(needed: Int, available: Int, largest: [(name: String, byteCount: Int)], remedy: String)
   /// The matrix library refused a product.
   case matrixLibrary(label: String, reason: String)
+  /// Accesses to the arena cannot be watched here.
+  case watching(reason: String)
 
   package var description: String {
     switch self {
@@ -19,6 +21,8 @@ package enum RuntimeFailure: Error, CustomStringConvertible, Sendable {
         + "largest: \(names); \(remedy)"
     case .matrixLibrary(let label, let reason):
       return "the matrix library refused a product of \(label): \(reason)"
+    case .watching(let reason):
+      return "accesses to memory cannot be watched on this system: \(reason)"
     }
   }
 }

@@ -4,10 +4,10 @@
 #include "apus_vocabulary.h"
 
 typedef struct {
-  float *out;
-  const float *x;
+  char *out;
+  const char *table;
   const int32_t *ids;
-  int64_t T, D, first, count, rows;
+  int64_t T, row_bytes, first, count, rows;
 } part_work;
 
 static void gather_rows(void *context, int64_t block) {
@@ -15,52 +15,19 @@ static void gather_rows(void *context, int64_t block) {
   for (int64_t t = block * w->rows; t < apus_min(w->T, (block + 1) * w->rows); t++) {
     int64_t row = w->ids[t] - w->first;
     if (row >= 0 && row < w->count) {
-      memcpy(w->out + t * w->D, w->x + row * w->D, (size_t)w->D * sizeof(float));
+      memcpy(w->out + t * w->row_bytes, w->table + row * w->row_bytes, (size_t)w->row_bytes);
     } else {
-      memset(w->out + t * w->D, 0, (size_t)w->D * sizeof(float));
+      memset(w->out + t * w->row_bytes, 0, (size_t)w->row_bytes);
     }
   }
 }
 
-void apus_embedding_part_forward_f32(
-    float *out, const float *table, const int32_t *ids, int64_t T, int64_t D, int64_t first, int64_t count) {
+void apus_embedding_part_forward(
+    void *out, const void *table, const int32_t *ids, int64_t T, int64_t row_bytes, int64_t first, int64_t count) {
   part_work w = {
-      .out = out, .x = table, .ids = ids, .T = T, .D = D, .first = first, .count = count,
-      .rows = apus_max(1, APUS_BLOCK / apus_max(D, 1))};
-  apus_for(apus_ceil_div(T, w.rows), T * D, gather_rows, &w);
-}
-
-enum { PART_COLUMNS = 64 };
-
-// A task has its own columns: rows hit twice need no locks, and the order of every sum is fixed.
-APUS_CLONES static void scatter_columns(void *context, int64_t block) {
-  const part_work *w = context;
-  int64_t column = block * PART_COLUMNS, count = apus_min(w->D - column, PART_COLUMNS);
-  for (int64_t t = 0; t < w->T; t++) {
-    int64_t at = w->ids[t] - w->first;
-    if (at < 0 || at >= w->count) continue;
-    float *row = w->out + at * w->D + column;
-    const float *gradient = w->x + t * w->D + column;
-    APUS_ELEMENTWISE
-    for (int64_t i = 0; i < count; i++) row[i] += gradient[i];
-  }
-}
-
-static void zero_block(void *context, int64_t block) {
-  const part_work *w = context;
-  int64_t first = block * w->rows, count = apus_min(w->T, first + w->rows) - first;
-  memset(w->out + first * w->D, 0, (size_t)(count * w->D) * sizeof(float));
-}
-
-void apus_embedding_part_backward_f32(
-    float *dtable, const float *dout, const int32_t *ids, int64_t T, int64_t D, int64_t rows, int64_t first,
-    int64_t count, int accumulate) {
-  part_work w = {.out = dtable, .x = dout, .ids = ids, .T = T, .D = D, .first = first, .count = count};
-  if (!accumulate) {
-    part_work zero = {.out = dtable, .T = rows, .D = D, .rows = apus_max(1, APUS_BLOCK / apus_max(D, 1))};
-    apus_for(apus_ceil_div(rows, zero.rows), rows * D, zero_block, &zero);
-  }
-  apus_for(apus_ceil_div(D, PART_COLUMNS), T * D, scatter_columns, &w);
+      .out = out, .table = table, .ids = ids, .T = T, .row_bytes = row_bytes, .first = first, .count = count,
+      .rows = apus_max(1, 4 * APUS_BLOCK / apus_max(row_bytes, 1))};
+  apus_for(apus_ceil_div(T, w.rows), T * row_bytes / 4, gather_rows, &w);
 }
 
 typedef struct {

@@ -1,5 +1,5 @@
 // Matrix products: one oneDNN matmul primitive per product, plain row-major memory, user-managed scratch.
-// The exception is `calls_gemm`, below.
+// The exceptions are `calls_gemm`, below, and products that convert 16-bit operands (converted.c).
 #include "apus_matrix.h"
 
 #include <pthread.h>
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "converted.h"
 #include "onednn_versions.h"
 
 // The arguments of one primitive: A, B, C, scratchpad and, when there is one, the bias.
@@ -15,6 +16,7 @@ enum { argument_a, argument_b, argument_c, argument_scratch, argument_bias, argu
 struct apus_product {
   apus_product_shape shape;
   int calls_gemm;                                // run dnnl_sgemm; there is no primitive then
+  int converts;                                  // run apus_converted_run; there is no primitive then
   dnnl_primitive_t primitive;
   dnnl_exec_arg_t arguments[argument_capacity];  // in the order of the enum; memories owned here
   int argument_count;                            // how many of them oneDNN is given
@@ -73,10 +75,35 @@ static int shape_is_valid(const apus_product_shape *shape, char *message, size_t
 // Describes a matrix of rows x columns as oneDNN sees it; `stored_transposed` says that its columns lie
 // `stride` apart instead of its rows.
 static dnnl_status_t describe(
-    apus_layout *layout, int64_t rows, int64_t columns, int64_t stride, int stored_transposed) {
+    apus_layout *layout, apus_element type, int64_t rows, int64_t columns, int64_t stride,
+    int stored_transposed) {
   const dnnl_dims_t dims = {rows, columns};
   const dnnl_dims_t strides = {stored_transposed ? 1 : stride, stored_transposed ? stride : 1};
-  return apus_layout_init(layout, dims, strides);
+  return apus_layout_init(layout, dims, type == APUS_F32 ? dnnl_f32 : dnnl_bf16, strides);
+}
+
+static int is_float32(const apus_product_shape *s) {
+  return s->a_type == APUS_F32 && s->b_type == APUS_F32 && s->c_type == APUS_F32 &&
+         (!s->has_bias || s->bias_type == APUS_F32);
+}
+
+// Whether oneDNN has a primitive for these types: two bf16 operands, C and bias float32 or bf16 (oneDNN
+// manual, "Matrix Multiplication", data types: a float32 bias and C are allowed with bf16 operands).
+static int is_bfloat16(const apus_product_shape *s) {
+  return s->a_type == APUS_BF16 && s->b_type == APUS_BF16 && s->c_type != APUS_F16 &&
+         (!s->has_bias || s->bias_type != APUS_F16);
+}
+
+// Whether the processor multiplies bf16 itself. Without the instructions oneDNN has no code, or emulates
+// them in more time than float32 takes. Elsewhere than on x86 the name of the code decides alone.
+static int multiplies_bfloat16(const char *implementation) {
+  if (strncmp(implementation, "ref", 3) == 0) return 0;
+#if defined(__x86_64__)
+  const int wanted = dnnl_cpu_isa_avx512_core_bf16;
+  return ((int)dnnl_get_effective_cpu_isa() & wanted) == wanted;
+#else
+  return 1;
+#endif
 }
 
 // The attributes of a product: scratch from the caller; C += when it accumulates.
@@ -120,7 +147,9 @@ static dnnl_status_t build(
       &descriptor, shared_onednn()->engine, a, b, shape->has_bias ? bias : NULL, c, attributes);
   if (status != dnnl_success) return status;
   status = dnnl_primitive_desc_query(descriptor, dnnl_query_impl_info_str, 0, &product->implementation);
-  if (status == dnnl_success && calls_gemm(shape, product->implementation)) {
+  if (status == dnnl_success && !is_float32(shape) && !multiplies_bfloat16(product->implementation)) {
+    status = dnnl_unimplemented;
+  } else if (status == dnnl_success && is_float32(shape) && calls_gemm(shape, product->implementation)) {
     product->calls_gemm = 1;
     product->implementation = "sgemm";
   } else if (status == dnnl_success) {
@@ -144,6 +173,14 @@ static dnnl_status_t build(
   return status;
 }
 
+// Makes a product without a primitive.
+static apus_product *convert(apus_product *product) {
+  product->converts = 1;
+  product->implementation = "convert:sgemm";
+  product->scratch_bytes = apus_converted_scratch_bytes(&product->shape);
+  return product;
+}
+
 apus_product *apus_product_create(const apus_product_shape *shape, char *message, int64_t capacity) {
   const size_t room = message == NULL || capacity < 0 ? 0 : (size_t)capacity;
   if (!shape_is_valid(shape, message, room)) return NULL;
@@ -158,20 +195,23 @@ apus_product *apus_product_create(const apus_product_shape *shape, char *message
     return NULL;
   }
   product->shape = *shape;
+  if (!is_float32(shape) && !is_bfloat16(shape)) return convert(product);
   apus_layout a = {0}, b = {0}, c = {0}, bias = {0};
   dnnl_primitive_attr_t attributes = NULL;
-  status = describe(&a, shape->m, shape->k, shape->a_stride, shape->transpose_a);
-  if (status == dnnl_success) status = describe(&b, shape->k, shape->n, shape->b_stride, shape->transpose_b);
-  if (status == dnnl_success) status = describe(&c, shape->m, shape->n, shape->c_stride, 0);
-  if (status == dnnl_success) status = describe(&bias, 1, shape->n, shape->n, 0);
-  if (status == dnnl_success) status = describe_attributes(&attributes, shape->accumulate);
-  if (status == dnnl_success) status = build(product, shape, &a, &b, &c, &bias, attributes);
+  const apus_product_shape *s = shape;
+  status = describe(&a, s->a_type, s->m, s->k, s->a_stride, s->transpose_a);
+  if (status == dnnl_success) status = describe(&b, s->b_type, s->k, s->n, s->b_stride, s->transpose_b);
+  if (status == dnnl_success) status = describe(&c, s->c_type, s->m, s->n, s->c_stride, 0);
+  if (status == dnnl_success) status = describe(&bias, s->bias_type, 1, s->n, s->n, 0);
+  if (status == dnnl_success) status = describe_attributes(&attributes, s->accumulate);
+  if (status == dnnl_success) status = build(product, s, &a, &b, &c, &bias, attributes);
   apus_layout_destroy(&a);
   apus_layout_destroy(&b);
   apus_layout_destroy(&c);
   apus_layout_destroy(&bias);
   if (attributes != NULL) dnnl_primitive_attr_destroy(attributes);
   if (status == dnnl_success) return product;
+  if (status == dnnl_unimplemented && !is_float32(shape)) return convert(product);
   snprintf(message, room, "oneDNN %s: no product of M %lld, N %lld, K %lld (%s)", onednn.version,
       (long long)shape->m, (long long)shape->n, (long long)shape->k, dnnl_status2str(status));
   apus_product_destroy(product);
@@ -183,7 +223,7 @@ int64_t apus_product_scratch_bytes(const apus_product *product) { return product
 const char *apus_product_implementation(const apus_product *product) { return product->implementation; }
 
 int apus_product_run(
-    apus_product *product, const float *a, const float *b, float *c, const float *bias, void *scratch) {
+    apus_product *product, const void *a, const void *b, void *c, const void *bias, void *scratch) {
   const apus_product_shape *shape = &product->shape;
   if (product->calls_gemm) {
     return dnnl_sgemm(
@@ -192,6 +232,7 @@ int apus_product_run(
   }
   if (shape->has_bias && bias == NULL) return dnnl_invalid_arguments;
   if (product->scratch_bytes > 0 && scratch == NULL) return dnnl_invalid_arguments;
+  if (product->converts) return apus_converted_run(shape, a, b, c, bias, scratch);
   // oneDNN's memory objects hold pointers to non-const; the primitive only writes C and the scratch.
   void *addresses[argument_capacity] = {(void *)a, (void *)b, c, scratch, (void *)bias};
   for (int i = 0; i < product->argument_count; i++) {

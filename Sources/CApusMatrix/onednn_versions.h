@@ -23,8 +23,8 @@ static inline apus_layout_reference apus_layout_refer(const apus_layout *layout)
 static inline void apus_layout_destroy(apus_layout *layout) { (void)layout; }
 
 static inline dnnl_status_t apus_layout_init(
-    apus_layout *layout, const dnnl_dims_t dims, const dnnl_dims_t strides) {
-  return dnnl_memory_desc_init_by_strides(layout, 2, dims, dnnl_f32, strides);
+    apus_layout *layout, const dnnl_dims_t dims, dnnl_data_type_t type, const dnnl_dims_t strides) {
+  return dnnl_memory_desc_init_by_strides(layout, 2, dims, type, strides);
 }
 
 static inline dnnl_status_t apus_append_sum(dnnl_post_ops_t post_ops) {
@@ -52,8 +52,8 @@ static inline void apus_layout_destroy(apus_layout *layout) {
 }
 
 static inline dnnl_status_t apus_layout_init(
-    apus_layout *layout, const dnnl_dims_t dims, const dnnl_dims_t strides) {
-  return dnnl_memory_desc_create_with_strides(layout, 2, dims, dnnl_f32, strides);
+    apus_layout *layout, const dnnl_dims_t dims, dnnl_data_type_t type, const dnnl_dims_t strides) {
+  return dnnl_memory_desc_create_with_strides(layout, 2, dims, type, strides);
 }
 
 static inline dnnl_status_t apus_append_sum(dnnl_post_ops_t post_ops) {

@@ -1,6 +1,5 @@
+import ApusCommunication
 import Testing
-
-@testable import ApusCommunication
 
 @Suite struct LivenessTests {
   @Test func messagesSurviveTheWire() {

@@ -40,7 +40,7 @@ func overrideProblems(_ overrides: String...) -> [String] {
         steps: twenty
         learning_rate: -1
         gradient_clipp1ng: 1
-        precision: bf16
+        precision: bf32
         learning_rate: 2
       layout:
         pp: 2
@@ -56,7 +56,7 @@ func overrideProblems(_ overrides: String...) -> [String] {
           + "write a whole number from 1 to 1000000000",
         "job.yaml:8: training.learning_rate: -1 is out of range; use a number above 0",
         "job.yaml:9: training.gradient_clipp1ng: is an unknown key; did you mean gradient_clip?",
-        "job.yaml:10: training.precision: training in bf16 is not implemented yet; use fp32",
+        "job.yaml:10: training.precision: \"bf32\" is not known; did you mean fp32? valid are fp32, bf16 or fp16",
         "job.yaml:11: training.learning_rate: is written twice (first on line 8); keep one of the two",
         "job.yaml:13: layout.pp: pipeline parallel degree 2 cannot run yet; use 1",
         "job.yaml:14: ouput: is an unknown key; did you mean output?",
@@ -124,7 +124,7 @@ func overrideProblems(_ overrides: String...) -> [String] {
     ),
     (
       "training.precision=fp64",
-      "--set training.precision: \"fp64\" is not known; did you mean fp32? valid is fp32"
+      "--set training.precision: \"fp64\" is not known; did you mean fp32? valid are fp32, bf16 or fp16"
     ),
     (
       "model=llama",

@@ -1,6 +1,7 @@
 import ApusCore
 import ApusForesight
 import ApusModels
+import ApusProgram
 import Testing
 
 @Suite struct ModelStatesTests {
@@ -20,6 +21,25 @@ import Testing
     #expect(
       PrecisionRecipe.bfloat16SummingInFloat32.modelStates(parameterCount: count).bytes
         == twenty * 1_000_000_000)
+  }
+
+  /// S11 without the bf16 gradient: what a program of that policy keeps, counted in its plan.
+  @Test func eighteenBytes() throws {
+    let recipe = PrecisionRecipe.bfloat16AccumulatingInFloat32
+    #expect(recipe.bytesPerParameter == 18)
+    let shape = try #require(ModelPresets.named("gpt2-124m"))
+    let settings = TrainingProgramSettings(
+      microBatchSize: 1, sequenceLength: 8, precision: .bf16SummingInFloat32)
+    let estimate = try MemoryEstimate(shape, settings, workspace: Estimates.workspace)
+    let states = [Role.parameter, .gradient, .optimizerState].reduce(0) {
+      $0 + estimate.byteCount(of: $1).bytes
+    }
+    #expect(states == recipe.modelStates(parameterCount: estimate.parameters.enumerated).bytes)
+    // The growing allocator has master weights from the start and moments from the first update (C2).
+    let expected = MemoryMilestones(
+      bfloat16Weights: estimate.byteCount(of: .parameter),
+      activations: ByteCount(estimate.plan.transientLowerBound))
+    #expect(estimate.growingAllocator == expected)
   }
 
   /// Domain reference B10, the last column.

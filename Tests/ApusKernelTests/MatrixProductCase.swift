@@ -1,3 +1,4 @@
+import CApusKernels
 import CApusMatrix
 import Testing
 
@@ -13,10 +14,13 @@ struct ProductCase: Sendable, CustomTestStringConvertible {
   var accumulate = false
   var hasBias = false
   var padding = 0
+  /// Types of A, B, C and the bias.
+  var types: [apus_element] = [APUS_F32, APUS_F32, APUS_F32, APUS_F32]
 
   var testDescription: String {
     "\(m) x \(n) x \(k)\(transposeA ? ", A transposed" : "")\(transposeB ? ", B transposed" : "")"
       + "\(accumulate ? ", accumulating" : "")\(hasBias ? ", bias" : ""), padding \(padding)"
+      + ", types \(types.map(\.rawValue))"
   }
 
   var strideA: Int { (transposeA ? m : k) + padding }
@@ -27,7 +31,8 @@ struct ProductCase: Sendable, CustomTestStringConvertible {
     apus_product_shape(
       m: Int64(m), n: Int64(n), k: Int64(k), a_stride: Int64(strideA), b_stride: Int64(strideB),
       c_stride: Int64(strideC), transpose_a: transposeA ? 1 : 0, transpose_b: transposeB ? 1 : 0,
-      accumulate: accumulate ? 1 : 0, has_bias: hasBias ? 1 : 0)
+      accumulate: accumulate ? 1 : 0, has_bias: hasBias ? 1 : 0, a_type: types[0], b_type: types[1],
+      c_type: types[2], bias_type: types[3])
   }
 
   /// The caller destroys what this returns.
@@ -42,7 +47,7 @@ struct ProductCase: Sendable, CustomTestStringConvertible {
   /// Runs the product once for each seed and compares every stored number of C, padding included.
   ///
   /// The bound is that of a float32 sum in any order (Higham 2002, section 3.1): terms times half a unit in
-  /// the last place of one, times the sum of the absolute terms.
+  /// the last place of one, times the sum of the absolute terms; a 16-bit C adds one rounding.
   func check(seeds: [UInt64] = [7]) throws {
     let product = try create()
     defer { apus_product_destroy(product) }
@@ -50,13 +55,15 @@ struct ProductCase: Sendable, CustomTestStringConvertible {
     var scratch = [UInt8](repeating: 0, count: scratchBytes + 1)
     for seed in seeds {
       var random = SplitMix(state: seed)
-      let a = random.numbers(strideA * (transposeA ? k : m))
-      let b = random.numbers(strideB * (transposeB ? n : k))
-      let before = random.numbers(strideC * m)
-      let bias = random.numbers(n)
-      var c = before
-      let status = apus_product_run(product, a, b, &c, hasBias ? bias : nil, &scratch)
+      let storedA = Stored(random.numbers(strideA * (transposeA ? k : m)), types[0])
+      let storedB = Stored(random.numbers(strideB * (transposeB ? n : k)), types[1])
+      let storedBias = Stored(random.numbers(n), types[3])
+      var storedC = Stored(random.numbers(strideC * m), types[2])
+      let (a, b, bias, before) = (storedA.numbers, storedB.numbers, storedBias.numbers, storedC.numbers)
+      let status = apus_product_run(
+        product, storedA.bytes, storedB.bytes, &storedC.bytes, hasBias ? storedBias.bytes : nil, &scratch)
       try #require(status == 0, "\(testDescription): status \(status)")
+      let c = storedC.numbers
       var worst = 0.0
       for row in 0..<m {
         for column in 0..<strideC {
@@ -66,7 +73,8 @@ struct ProductCase: Sendable, CustomTestStringConvertible {
             continue
           }
           let expected = element(row, column, a, b, start: Double(before[index]), bias: Double(bias[column]))
-          let bound = Double(k + 2) * 0x1p-24 * expected.magnitude
+          let bound =
+            Double(k + 2) * 0x1p-24 * expected.magnitude + storedC.rounding(of: expected.value)
           worst = max(worst, abs(Double(c[index]) - expected.value) / bound)
         }
       }
@@ -88,6 +96,30 @@ struct ProductCase: Sendable, CustomTestStringConvertible {
       magnitude += abs(Double(left) * Double(right))
     }
     return (value, magnitude)
+  }
+}
+
+/// Numbers as one element type stores them.
+private struct Stored {
+  var bytes: [UInt8]
+  let half: HalfKernels?
+
+  init(_ numbers: [Float], _ type: apus_element) {
+    half = HalfKernels.all.first { $0.type == type }
+    bytes =
+      half.map { half in half.round(numbers).withUnsafeBytes { Array($0) } }
+      ?? numbers.withUnsafeBytes { Array($0) }
+  }
+
+  var numbers: [Float] {
+    bytes.withUnsafeBytes { raw in
+      half.map { $0.widen(Array(raw.bindMemory(to: UInt16.self))) } ?? Array(raw.bindMemory(to: Float.self))
+    }
+  }
+
+  /// What rounding a result near `value` to this type may change.
+  func rounding(of value: Double) -> Double {
+    half.map { $0.format.epsilon / 2 * 1.001 * abs(value) + $0.format.smallest / 2 } ?? 0
   }
 }
 

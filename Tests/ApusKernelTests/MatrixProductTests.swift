@@ -1,3 +1,4 @@
+import CApusKernels
 import CApusMatrix
 import Testing
 
@@ -18,6 +19,49 @@ struct MatrixProductTests {
       product.padding = form & 16 != 0 ? 3 : 0
       try product.check()
     }
+  }
+
+  static let mixedTypes: [[apus_element]] = [
+    [APUS_BF16, APUS_BF16, APUS_BF16, APUS_BF16], [APUS_BF16, APUS_BF16, APUS_F32, APUS_F32],
+    [APUS_F16, APUS_F16, APUS_F16, APUS_F16], [APUS_F16, APUS_F16, APUS_F32, APUS_F16],
+    [APUS_F32, APUS_BF16, APUS_BF16, APUS_F32], [APUS_BF16, APUS_F32, APUS_F32, APUS_BF16],
+  ]
+
+  @Test(arguments: mixedTypes, [[1, 1, 1], [13, 11, 1], [33, 65, 31], [61, 35, 129]])
+  func everyFormOfA16BitProduct(_ types: [apus_element], _ size: [Int]) throws {
+    for form in 0..<32 {
+      var product = ProductCase(m: size[0], n: size[1], k: size[2], types: types)
+      product.transposeA = form & 1 != 0
+      product.transposeB = form & 2 != 0
+      product.accumulate = form & 4 != 0
+      product.hasBias = form & 8 != 0
+      product.padding = form & 16 != 0 ? 3 : 0
+      try product.check()
+    }
+  }
+
+  /// Dimensions beyond one converted block, each in turn.
+  @Test(arguments: [[1030, 5, 7], [5, 1030, 7], [5, 7, 2051], [1025, 1026, 3]])
+  func aConvertedProductOfSeveralBlocks(_ size: [Int]) throws {
+    for types in [Self.mixedTypes[0], Self.mixedTypes[1]] {
+      for form in 0..<4 {
+        let product = ProductCase(
+          m: size[0], n: size[1], k: size[2], transposeA: form & 1 != 0, transposeB: form & 2 != 0,
+          accumulate: true, hasBias: true, padding: 1, types: types)
+        try product.check()
+      }
+    }
+  }
+
+  /// A weight gradient of a large layer: the scratch is three blocks, not copies of the operands.
+  @Test func theScratchOfAConvertedProductIsSmall() throws {
+    let product = ProductCase(
+      m: 50_257, n: 4_096, k: 8_192, transposeA: true, accumulate: true,
+      types: [APUS_F16, APUS_F16, APUS_F16, APUS_F16])
+    let handle = try product.create()
+    defer { apus_product_destroy(handle) }
+    #expect(String(cString: apus_product_implementation(handle)) == "convert:sgemm")
+    #expect(apus_product_scratch_bytes(handle) <= 13 << 20)
   }
 
   /// A product is made once and run on other data each time.

@@ -56,8 +56,7 @@ import Testing
   @Test(arguments: Samples.small + [llama])
   func laddersPriceWhatIsRepeated(_ model: ModelConfiguration) {
     func program(_ recomputation: RecomputationSettings) -> StepProgram {
-      .training(
-        model, TrainingProgramSettings(microBatchSize: 2, sequenceLength: 7, recomputation: recomputation))
+      Samples.program(model, evaluates: false, recomputation: recomputation, isFused: false)
     }
     func work(_ program: StepProgram) -> Cost {
       program.segment(.forward)!.cost + program.segment(.backward)!.cost

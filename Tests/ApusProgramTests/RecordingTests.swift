@@ -5,7 +5,7 @@ import Testing
 @Suite struct RecordingTests {
   /// One line an instruction: operation, label, shapes of inputs and outputs.
   private func lines(_ model: ModelConfiguration, _ kind: Segment.Kind) throws -> [String] {
-    let program = Samples.program(model)
+    let program = Samples.program(model, isFused: false)
     let segment = try #require(program.segment(kind))
     return segment.instructions.map { instruction in
       let inputs = instruction.inputs.map(\.shapeText).joined(separator: " ")

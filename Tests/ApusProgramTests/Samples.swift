@@ -1,3 +1,4 @@
+import ApusCore
 import ApusModels
 import ApusProgram
 
@@ -24,11 +25,14 @@ enum Samples {
   }
 
   static func program(
-    _ model: ModelConfiguration, microBatch: Int = 2, sequence: Int = 7, evaluates: Bool = true
+    _ model: ModelConfiguration, microBatch: Int = 2, sequence: Int = 7, evaluates: Bool = true,
+    precision: PrecisionPolicy = .fp32, recomputation: RecomputationSettings = .none, isFused: Bool = true
   ) -> StepProgram {
-    .training(
-      model,
-      TrainingProgramSettings(microBatchSize: microBatch, sequenceLength: sequence, evaluates: evaluates))
+    var settings = TrainingProgramSettings(
+      microBatchSize: microBatch, sequenceLength: sequence, recomputation: recomputation,
+      precision: precision, evaluates: evaluates)
+    settings.isFused = isFused
+    return .training(model, settings)
   }
 
   /// Scratch memory of about the size that a processor backend asks for: tiles of attention, logits of a
@@ -38,7 +42,7 @@ enum Samples {
     case .attention(let attention): 3 * 4 * 64 * (64 + attention.heads.headSize) + 4
     case .attentionGradient(let gradient): 5 * 4 * 64 * (64 + gradient.forward.heads.headSize) + 4
     case .headLoss, .headLossGradient:
-      4 * instruction.inputs[1].rows
+      instruction.inputs[0].type.byteCount * instruction.inputs[1].rows
         * min(instruction.inputs[0].rows, max(1, (128 << 20) / (4 * instruction.inputs[1].rows))) + 4
     default: 0
     }

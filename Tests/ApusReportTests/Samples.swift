@@ -8,7 +8,8 @@ func sampleRecord(step: Int, validated: Bool = false) -> StepRecord {
     tokensPerSecond: 12_345.6, tokensPerSecondPerRank: 6172.8, stepSeconds: 0.332, forwardSeconds: 0.1,
     backwardSeconds: 0.2, optimizerSeconds: 0.03, dataWaitSeconds: 0.0012, modelFLOPsUtilization: 0.412,
     peakMemoryBytes: 3_221_225_472, tokensSeen: step * 4096, secondsLeft: 3725,
-    validationLoss: validated ? 3.125 : nil, validationBitsPerByte: validated ? 0.9876 : nil)
+    validationLoss: validated ? 3.125 : nil, validationBitsPerByte: validated ? 0.9876 : nil,
+    lossScale: validated ? 32_768 : nil, skippedSteps: validated ? 3 : nil)
 }
 
 /// A folder that is gone when the owner is.

@@ -71,7 +71,7 @@ import Testing
     let model = SmallModels.gpt2
     var program = SmallModels.program(model)
     // One instruction claims to write less than it does.
-    let index = program.groups[0][0].instructions.firstIndex { $0.op.name == "gelu" }!
+    let index = program.groups[0][0].instructions.firstIndex { $0.op.name == "bias and gelu" }!
     program.groups[0][0].instructions[index].outputs[0].tensor.rows -= 1
     let executor = try Executor(program, threads: 2)
     executor.poison()

@@ -13,7 +13,8 @@ struct LayoutRun {
     var sequences = 12
     var sequenceLength = 8
     var steps = 3
-    var recomputation = RecomputationPolicy.none
+    var recomputation = RecomputationSettings.none
+    var precision = PrecisionPolicy.fp32
     var communication = CommunicationPolicy(bucketByteCount: 2000)
 
     /// Ids and targets of a sequence of the whole run; sequences have different numbers of targets.
@@ -70,8 +71,8 @@ struct LayoutRun {
       job.model,
       TrainingProgramSettings(
         microBatchSize: job.sequences / (layout.data * microbatches), sequenceLength: job.sequenceLength,
-        optimizer: OptimizerSettings(epsilon: 1e-4, maximumNorm: 0.05), recomputation: .uniform(job.recomputation),
-        layout: layout, communication: job.communication))
+        optimizer: OptimizerSettings(epsilon: 1e-4, maximumNorm: 0.05), recomputation: job.recomputation,
+        precision: job.precision, layout: layout, communication: job.communication))
     alter(&program)
     let recorded = program
     ranks = try LocalRanks.run(layout.worldSize, stallLimit: 20) { world in
@@ -97,6 +98,7 @@ struct LayoutRun {
       rank.set(.correction1, 1 - power(0.9, step + 1))
       rank.set(.correction2, 1 - power(0.95, step + 1))
       rank.set(.tokenWeight, 1 / Double(job.targetCount(step: step)))
+      rank.set(.lossScale, 1)
       for microbatch in 0..<microbatches {
         let first =
           step * job.sequences + (microbatch * program.mesh.layout.data + replica) * perMicrobatch
@@ -112,7 +114,7 @@ struct LayoutRun {
       if step == 0 { result.gradients = rank.pieces { $0.part(of: $0.gradients!) } }
       try rank.run(.optimizer, microbatch: 0, isLast: true)
     }
-    result.weights = rank.pieces { $0.weights }
+    result.weights = rank.pieces { $0.weightsOfRecord }
     rank.finish(&result)
     return result
   }
@@ -186,16 +188,19 @@ extension RunningRank {
   /// Start values by published name and index in the whole tensor, padding and states zero.
   func fillParameters() {
     for unit in program.units {
-      for buffer in [unit.weights, unit.gradients, unit.firstMoment, unit.secondMoment].compactMap({ $0 }) {
+      for buffer in [unit.gradients, unit.firstMoment, unit.secondMoment].compactMap({ $0 }) {
         write(Array(repeating: 0, count: buffer.count), buffer, from: 0)
       }
-      forEachRun(unit, unit.weights) { parameter, part, run in
-        let key = part.name.utf8.reduce(7) { ($0 &* 31 &+ Int($1)) & 0xFF_FFFF }
-        let values = (0..<run.count).map { offset in
-          let value = 0.4 * SmallModels.noise(key &* 1009 &+ run.global + offset)
-          return Double(Float(parameter.initializer == .ones ? 1 + value : value))
+      for buffer in [unit.weights, unit.master].compactMap({ $0 }) {
+        write(Array(repeating: 0, count: buffer.count), buffer, from: 0)
+        forEachRun(unit, buffer) { parameter, part, run in
+          let key = part.name.utf8.reduce(7) { ($0 &* 31 &+ Int($1)) & 0xFF_FFFF }
+          let values = (0..<run.count).map { offset in
+            let value = 0.4 * SmallModels.noise(key &* 1009 &+ run.global + offset)
+            return Double(Float(parameter.initializer == .ones ? 1 + value : value))
+          }
+          write(values, buffer, from: run.offset)
         }
-        write(values, unit.weights, from: run.offset)
       }
     }
   }
@@ -251,11 +256,12 @@ struct ExecutedRank: RunningRank {
   }
   func value(_ tensor: Tensor) -> Double { Double(executor.floats(tensor)[0]) }
   func read(_ tensor: Tensor, _ range: Range<Int>) -> [Double] {
-    executor.floats(tensor)[range].map(Double.init)
+    executor.values(tensor.columns(from: range.lowerBound, range.count)).map(Double.init)
   }
   func write(_ values: [Double], _ tensor: Tensor, from first: Int) {
-    let target = executor.floats(tensor)
-    for (offset, value) in values.enumerated() { target[first + offset] = Float(value) }
+    executor.write(to: tensor.columns(from: first, values.count)) { target in
+      for (offset, value) in values.enumerated() { target[offset] = Float(value) }
+    }
   }
   func finish(_ result: inout LayoutRun.RankResult) {
     result.counters = executor.communication

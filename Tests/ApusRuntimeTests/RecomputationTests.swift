@@ -1,3 +1,4 @@
+import ApusCore
 import ApusModels
 import ApusProgram
 import ApusRuntime
@@ -5,9 +6,13 @@ import Testing
 
 /// Recomputation changes what is kept, and not one bit of the result.
 @Suite struct RecomputationTests {
-  private func program(_ model: ModelConfiguration, _ settings: RecomputationSettings) -> StepProgram {
+  private func program(
+    _ model: ModelConfiguration, _ settings: RecomputationSettings, _ precision: PrecisionPolicy = .fp32
+  ) -> StepProgram {
     .training(
-      model, TrainingProgramSettings(microBatchSize: 2, sequenceLength: 7, recomputation: settings))
+      model,
+      TrainingProgramSettings(
+        microBatchSize: 2, sequenceLength: 7, recomputation: settings, precision: precision))
   }
 
   /// Policies, policies for some layers, and any set of instructions that a budget could pick.
@@ -25,15 +30,30 @@ import Testing
 
   @Test(arguments: SmallModels.all, Self.settings)
   func gradientsAreBitIdentical(_ model: ModelConfiguration, _ settings: RecomputationSettings) throws {
+    try compare(program(model, .none), program(model, settings), vocabulary: model.vocabularySize)
+  }
+
+  @Test(arguments: SmallModels.all, PrecisionTests.policies)
+  func gradientsOf16BitProgramsAreBitIdentical(
+    _ model: ModelConfiguration, _ precision: PrecisionPolicy
+  ) throws {
+    for settings in Self.settings {
+      try compare(
+        program(model, .none, precision), program(model, settings, precision),
+        vocabulary: model.vocabularySize)
+    }
+  }
+
+  private func compare(_ a: StepProgram, _ b: StepProgram, vocabulary: Int) throws {
     var results: [[UInt32]] = []
-    for program in [program(model, .none), program(model, settings)] {
+    for program in [a, b] {
       let executor = try Executor(program, threads: 2)
       executor.poison()
       executor.prepare(tokenWeight: 1.0 / 22)
-      try executor.step(vocabulary: model.vocabularySize)
+      try executor.step(vocabulary: vocabulary)
       results.append(
         program.units.flatMap { unit in
-          unit.parameters.flatMap { executor.floats(unit.gradient(of: $0.tensor)).map(\.bitPattern) }
+          unit.parameters.flatMap { executor.values(unit.gradient(of: $0.tensor)).map(\.bitPattern) }
         } + [executor.floats(program.loss!)[0].bitPattern])
     }
     #expect(results[0] == results[1])
@@ -83,6 +103,6 @@ import Testing
       instruction.outputs.filter { read.contains($0.tensor.storage) }.map { _ in instruction.op.name }
     }
     // The embeddings' sum and each layer's output.
-    #expect(kept == ["positions", "add", "add"])
+    #expect(kept == ["positions", "add and layer norm", "add"])
   }
 }

@@ -1,3 +1,4 @@
+import ApusCore
 import ApusModels
 import ApusProgram
 import ApusRuntime
@@ -19,15 +20,18 @@ enum SmallModels {
 
   static let all = [gpt2, llama, tiedLlama]
   static let microbatches = 2
+  static let lossScale = 1024.0
 
-  static func program(_ model: ModelConfiguration, evaluates: Bool = false) -> StepProgram {
+  static func program(
+    _ model: ModelConfiguration, evaluates: Bool = false, precision: PrecisionPolicy = .fp32
+  ) -> StepProgram {
     .training(
       model,
       TrainingProgramSettings(
         microBatchSize: 2, sequenceLength: 7,
         // Key biases have no gradient but rounding: a large epsilon keeps AdamW from blowing it up.
         optimizer: OptimizerSettings(epsilon: 1e-4, maximumNorm: 0.05),
-        evaluates: evaluates))
+        precision: precision, evaluates: evaluates))
   }
 
   /// Numbers in -1..<1 that depend on nothing but the index.
@@ -55,15 +59,24 @@ enum SmallModels {
   }
 }
 
+extension StepProgram {
+  /// Each parameter with its number and the tensor that holds its weights of record.
+  var weightsOfRecord: [(number: Int, parameter: Parameter, tensor: Tensor)] {
+    let all = units.flatMap { unit in
+      unit.parameters.map { ($0, unit.view(of: $0.tensor, in: unit.weightsOfRecord)) }
+    }
+    return all.enumerated().map { ($0, $1.0, $1.1) }
+  }
+}
+
 extension Interpreter {
   /// Fills parameters, control and the moments.
   func prepare(tokenWeight: Double) {
-    for (number, parameter) in program.parameters.enumerated() {
-      let values = scalars(parameter.tensor)
-      for index in 0..<parameter.tensor.count {
-        values[index] = Scalar(SmallModels.weight(parameter, number, index))
-      }
+    for (number, parameter, tensor) in program.weightsOfRecord {
+      let values = scalars(tensor)
+      for index in 0..<tensor.count { values[index] = Scalar(SmallModels.weight(parameter, number, index)) }
     }
+    roundMasterWeights()
     for unit in program.units {
       for tensor in [unit.firstMoment, unit.secondMoment].compactMap({ $0 }) {
         scalars(tensor).update(repeating: 0, count: tensor.count)
@@ -71,6 +84,7 @@ extension Interpreter {
     }
     for (field, value) in [
       (Control.learningRate, 0.01), (.correction1, 0.1), (.correction2, 0.05), (.tokenWeight, tokenWeight),
+      (.lossScale, SmallModels.lossScale),
     ] { scalars(program.control)[field.rawValue] = Scalar(value) }
   }
 
@@ -89,12 +103,11 @@ extension Interpreter {
 
 extension Executor {
   func prepare(tokenWeight: Double) {
-    for (number, parameter) in program.parameters.enumerated() {
-      let values = floats(parameter.tensor)
-      for index in 0..<parameter.tensor.count {
-        values[index] = Float(SmallModels.weight(parameter, number, index))
-      }
+    for (number, parameter, tensor) in program.weightsOfRecord {
+      let values = floats(tensor)
+      for index in values.indices { values[index] = Float(SmallModels.weight(parameter, number, index)) }
     }
+    roundMasterWeights()
     for unit in program.units {
       for tensor in [unit.firstMoment, unit.secondMoment].compactMap({ $0 }) {
         floats(tensor).update(repeating: 0)
@@ -104,6 +117,7 @@ extension Executor {
     set(.correction1, 0.1)
     set(.correction2, 0.05)
     set(.tokenWeight, tokenWeight)
+    set(.lossScale, SmallModels.lossScale)
   }
 
   func load(vocabulary: Int, microbatch: Int) {

@@ -45,19 +45,23 @@ import Testing
       defer { close(null) }
       return try TrainingRun(configuration, start: start, command: ["apus", "test"], descriptor: null).run()
     }
+
+    /// Every tensor of a run's checkpoint, moments included.
+    func content(_ run: String, step: Int) throws -> [String: [Float]] {
+      let store = CheckpointStore(folder: URL(fileURLWithPath: path("\(run)/checkpoints")))
+      let reader = try store.open(step: step)
+      var tensors: [String: [Float]] = [:]
+      for record in reader.manifest.tensors {
+        var values = [Float](repeating: 0, count: record.shape.reduce(1, *))
+        try values.withUnsafeMutableBufferPointer { try reader.read(record.name, into: $0.baseAddress!) }
+        tensors[record.name] = values
+      }
+      return tensors
+    }
   }
 
-  /// Every tensor of a checkpoint, moments included.
   private func content(_ scratch: Scratch, _ run: String, step: Int) throws -> [String: [Float]] {
-    let store = CheckpointStore(folder: URL(fileURLWithPath: scratch.path("\(run)/checkpoints")))
-    let reader = try store.open(step: step)
-    var tensors: [String: [Float]] = [:]
-    for record in reader.manifest.tensors {
-      var values = [Float](repeating: 0, count: record.shape.reduce(1, *))
-      try values.withUnsafeMutableBufferPointer { try reader.read(record.name, into: $0.baseAddress!) }
-      tensors[record.name] = values
-    }
-    return tensors
+    try scratch.content(run, step: step)
   }
 
   @Test func aResumedRunEqualsTheUninterruptedOne() throws {

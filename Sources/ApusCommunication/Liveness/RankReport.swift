@@ -1,18 +1,26 @@
 /// What a rank says of itself several times a second.
-struct RankReport: Hashable, Sendable {
-  var activity = RankActivity()
+package struct RankReport: Hashable, Sendable {
+  package var activity = RankActivity()
   /// Collectives that it has begun to wait for.
-  var begun = 0
+  package var begun = 0
   /// What keeps it away from collectives; empty if nothing.
-  var errand = ""
+  package var errand = ""
   /// Seconds since any of this changed.
-  var age = 0.0
+  package var age = 0.0
+
+  package init(activity: RankActivity = RankActivity(), begun: Int = 0, errand: String = "", age: Double = 0)
+  {
+    self.activity = activity
+    self.begun = begun
+    self.errand = errand
+    self.age = age
+  }
 
   var isWaiting: Bool { !activity.hasLeft }
 }
 
 /// A message between a rank and the first one: a line of text.
-enum LivenessMessage: Hashable, Sendable {
+package enum LivenessMessage: Hashable, Sendable {
   /// Who connects, with the run's secret.
   case hello(rank: Int, secret: String)
   case report(RankReport)
@@ -24,7 +32,7 @@ enum LivenessMessage: Hashable, Sendable {
   case verdict(String)
 
   /// The line, with its end.
-  var line: String {
+  package var line: String {
     switch self {
     case .hello(let rank, let secret): return "H\t\(rank)\t\(secret)\n"
     case .report(let report):
@@ -38,7 +46,7 @@ enum LivenessMessage: Hashable, Sendable {
   }
 
   /// nil for anything else than a line made by `line`, without its end.
-  init?(line: String) {
+  package init?(line: String) {
     let fields = line.split(separator: "\t" as Character, omittingEmptySubsequences: false).map(String.init)
     switch (fields[0], fields.count) {
     case ("H", 3):

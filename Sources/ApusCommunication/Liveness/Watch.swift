@@ -144,19 +144,19 @@ final class Watch: @unchecked Sendable {
 }
 
 /// Decides from the reports of all ranks whether one has stalled.
-struct StallJudge {
-  let limit: Double
-  let size: Int
-  var reports: [Int: RankReport] = [:]
+package struct StallJudge {
+  package let limit: Double
+  package let size: Int
+  package var reports: [Int: RankReport] = [:]
 
-  init(limit: Double, size: Int) {
+  package init(limit: Double, size: Int) {
     self.limit = limit
     self.size = size
   }
 
   /// The stall, if there is one: while a rank has waited in a collective for longer than the limit, another has
   /// for as long done something else without an errand; or all have waited for as long, each for others.
-  func verdict(gone: Set<Int>) -> CommunicationError? {
+  package func verdict(gone: Set<Int>) -> CommunicationError? {
     let ranks = reports.filter { !gone.contains($0.key) }.sorted { $0.key < $1.key }
     guard ranks.allSatisfy({ $0.value.errand.isEmpty }),
       let waiter = ranks.first(where: { $0.value.isWaiting && $0.value.age > limit })

@@ -35,6 +35,10 @@ package struct PrecisionRecipe: Hashable, Sendable {
   /// The same with gradients summed in fp32: 20 (S11).
   package static let bfloat16SummingInFloat32 = PrecisionRecipe(
     "bf16, gradients summed in fp32", weights: 2, gradients: 2, master: 4, sum: 4, moments: 8)
+  /// What Apus keeps under the same policy: products add to the fp32 sums directly, so that no bf16 copy of the
+  /// gradients exists: 2 + 4 + 4 + 8 = 18.
+  package static let bfloat16AccumulatingInFloat32 = PrecisionRecipe(
+    "bf16, products add to fp32 sums", weights: 2, gradients: 4, master: 4, moments: 8)
   package static let transformerEngine = PrecisionRecipe(
     "Transformer Engine", weights: 4, gradients: 4, moments: 8)
   package static let fp8LMO3 = PrecisionRecipe(

@@ -61,8 +61,13 @@ package struct MemoryEstimate: Sendable {
   /// where most transient bytes are.
   package func byteCount(of role: Role) -> ByteCount { ByteCount(plan.bytesAtPeak[role] ?? 0) }
 
-  /// Elements of the parameters' buffers that are no parameters: each parameter starts at a multiple of 64
-  /// bytes. Gradients and both moments have the same padding.
+  /// Float32 weights beside 16-bit ones: part of the optimizer states.
+  package var masterWeights: ByteCount {
+    ByteCount(program.units.reduce(0) { $0 + ($1.master?.byteCount ?? 0) })
+  }
+
+  /// Elements of the parameters' buffers that are no parameters: each parameter starts at a multiple of 16
+  /// elements. Gradients and both moments have the same padding.
   package var parameterPadding: Int {
     program.units.reduce(0) { $0 + $1.weights.count } - program.parameterCount
   }
@@ -96,8 +101,9 @@ package struct MemoryEstimate: Sendable {
   /// The same training on an allocator that grows with use and gets the optimizer states in step 1's update.
   package var growingAllocator: MemoryMilestones {
     MemoryMilestones(
-      weights: byteCount(of: .parameter), masterWeights: ByteCount(0), gradients: byteCount(of: .gradient),
-      moments: byteCount(of: .optimizerState), activations: ByteCount(plan.transientLowerBound))
+      weights: byteCount(of: .parameter), masterWeights: masterWeights, gradients: byteCount(of: .gradient),
+      moments: ByteCount(byteCount(of: .optimizerState).bytes - masterWeights.bytes),
+      activations: ByteCount(plan.transientLowerBound))
   }
 
   // MARK: Batch

@@ -40,9 +40,10 @@ package struct RecomputationComparison: Hashable, Sendable {
   package init(
     _ model: ModelConfiguration, _ settings: TrainingProgramSettings, workspace: WorkspaceCatalogue
   ) {
-    func program(_ recomputation: RecomputationSettings) -> StepProgram {
+    func program(_ recomputation: RecomputationSettings, isFused: Bool = true) -> StepProgram {
       var settings = settings
       settings.recomputation = recomputation
+      settings.isFused = isFused
       return StepProgram.training(model, settings)
     }
     func flops(_ program: StepProgram) -> Double {
@@ -52,6 +53,7 @@ package struct RecomputationComparison: Hashable, Sendable {
         })
     }
     let base = program(.none)
+    let apart = program(.none, isFused: false)
     let baseFLOPs = flops(base)
     func figures(_ program: StepProgram) -> Figures {
       let plan = MemoryPlan(program, workspace: workspace)
@@ -68,7 +70,7 @@ package struct RecomputationComparison: Hashable, Sendable {
       asked = figures(program(settings.recomputation))
     }
     var given: Set<Int> = []
-    ladder = base.recomputationLadder.rungs.map { rung in
+    ladder = apart.recomputationLadder.rungs.map { rung in
       given.formUnion(rung.instructions)
       var taken: Int?
       if case .repeating(let positions) = settings.recomputation {

@@ -6,7 +6,7 @@ import ApusProgram
 package struct SavedActivations: Hashable, Sendable {
   /// One kept tensor.
   package struct Item: Hashable, Sendable {
-    /// Part of the layer and the operation that wrote it: `attention layer norm`.
+    /// Part of the layer and the operation that it was recorded with: `attention layer norm`.
     package let name: String
     package let rows, columns: Int
     package let size: ByteCount
@@ -32,9 +32,10 @@ package struct SavedActivations: Hashable, Sendable {
     for instruction in forward.instructions {
       for output in instruction.outputs.map(\.tensor) {
         guard let readers = readers[output.storage] else { continue }
-        let (layer, part) = Self.place(instruction.label)
+        // A fused instruction writes what belongs to two layers; a storage's name says to which.
+        let (layer, part) = Self.place(program.storages[output.storage].name)
         let item = Item(
-          name: "\(part) \(instruction.op.name)", rows: output.rows, columns: output.columns,
+          name: part, rows: output.rows, columns: output.columns,
           size: ByteCount(output.byteCount), readers: readers)
         guard let layer else {
           others.append(item)
@@ -53,10 +54,10 @@ package struct SavedActivations: Hashable, Sendable {
 
   private static func sum(_ items: [Item]) -> ByteCount { ByteCount(items.reduce(0) { $0 + $1.size.bytes }) }
 
-  /// `layer 3 attention` is (3, attention); `final norm` is (nil, final norm).
-  private static func place(_ label: String) -> (layer: Int?, part: String) {
-    let words = label.split(separator: " ")
-    guard words.count > 2, words[0] == "layer", let layer = Int(words[1]) else { return (nil, label) }
+  /// `layer 3 attention add` is (3, attention add); `final norm layer norm` is (nil, all of it).
+  private static func place(_ name: String) -> (layer: Int?, part: String) {
+    let words = name.split(separator: " ")
+    guard words.count > 2, words[0] == "layer", let layer = Int(words[1]) else { return (nil, name) }
     return (layer, words.dropFirst(2).joined(separator: " "))
   }
 }

@@ -35,6 +35,7 @@ extension StepProgram {
       program.groups.append([Segment(kind, step.takeInstructions())])
     }
     program.storages = step.storages
+    program.fuse()
     return program
   }
 }

@@ -32,7 +32,9 @@ package struct RecomputationBudget {
     settings.recomputation = .none
     let whole = StepProgram.training(declaration, settings)
     let everything = MemoryPlan(whole, workspace: workspace)
-    let ladder = whole.recomputationLadder
+    var apart = settings
+    apart.isFused = false
+    let ladder = StepProgram.training(declaration, apart).recomputationLadder
     func bytesNeeded(rungs: Int, layersOfLast: Int) -> Int {
       settings.recomputation = .repeating(ladder.positions(rungs: rungs, layersOfLast: layersOfLast))
       return MemoryPlan(StepProgram.training(declaration, settings), workspace: workspace).totalBytes
@@ -63,7 +65,7 @@ package struct RecomputationBudget {
 
 extension StepProgram {
   /// The order in which a byte budget gives up what forward keeps. The program must have been recorded without
-  /// recomputation.
+  /// recomputation and fusion.
   package var recomputationLadder: RecomputationLadder {
     RecomputationLadder(
       SavedValues(

@@ -8,21 +8,25 @@ package struct TrainingProgramSettings: Hashable, Sendable {
   package var sequenceLength: Int
   package var optimizer: OptimizerSettings
   package var recomputation: RecomputationSettings
+  package var precision: PrecisionPolicy
   /// Whether to add a forward-only segment that gives the loss of each token.
   package var evaluates: Bool
   /// The ranks that train together; a micro-batch is that of one replica.
   package var layout: ParallelLayout
   package var communication: CommunicationPolicy
+  /// Whether neighbouring instructions are fused. Off where a program is taken apart, or compared.
+  package var isFused = true
 
   package init(
     microBatchSize: Int, sequenceLength: Int, optimizer: OptimizerSettings = OptimizerSettings(),
-    recomputation: RecomputationSettings = .none, evaluates: Bool = false,
+    recomputation: RecomputationSettings = .none, precision: PrecisionPolicy = .fp32, evaluates: Bool = false,
     layout: ParallelLayout = ParallelLayout(), communication: CommunicationPolicy = CommunicationPolicy()
   ) {
     self.microBatchSize = microBatchSize
     self.sequenceLength = sequenceLength
     self.optimizer = optimizer
     self.recomputation = recomputation
+    self.precision = precision
     self.evaluates = evaluates
     self.layout = layout
     self.communication = communication
@@ -44,7 +48,8 @@ extension StepProgram {
   package static func training(
     _ declaration: ModelDeclaration, _ settings: TrainingProgramSettings, mesh: Mesh = .single
   ) -> StepProgram {
-    var step = StepRecorder(mesh: mesh, communication: settings.communication)
+    var step = StepRecorder(
+      mesh: mesh, communication: settings.communication, precision: settings.precision)
     let model = declaration(&step, true)
     var program = StepProgram(model, rows: settings.microBatchSize * settings.sequenceLength, in: &step)
     let context = SequenceContext.sequences(length: settings.sequenceLength)
@@ -56,11 +61,11 @@ extension StepProgram {
       step.takeInstructions(), units: model.units, training: true, in: &step)
     let differentiated = GradientPass.differentiate(
       materialised.forward, units: model.units, readings: materialised.readings, loss: loss, in: &step)
-    program.layerInputs = step.takeBoundaries()
     func lower(_ instructions: [Instruction]) -> [Instruction] {
       Materialisation.lower(instructions, units: model.units, readings: materialised.readings, mesh: mesh)
         .withoutViews
     }
+    program.layerInputs = step.takeBoundaries()
     let (forward, backward) = Recomputation.apply(
       settings.recomputation, forward: lower(differentiated.forward),
       backward: lower(differentiated.backward),
@@ -73,7 +78,8 @@ extension StepProgram {
     ]
 
     step.sumOverReplicas(loss)
-    let (norm, coefficient) = step.clipping(model.units, maximumNorm: settings.optimizer.maximumNorm)
+    let (norm, coefficient) = step.clipping(
+      model.units, maximumNorm: settings.optimizer.maximumNorm, control: program.control)
     program.gradientNorm = norm
     program.groups.append([Segment(.synchronise, step.takeInstructions())])
     step.adamW(model.units, settings.optimizer, coefficient: coefficient, control: program.control)
@@ -81,6 +87,7 @@ extension StepProgram {
 
     if settings.evaluates { program.addEvaluation(model, context, in: &step) }
     program.storages = step.storages
+    if settings.isFused { program.fuse() }
     return program
   }
 
@@ -93,6 +100,7 @@ extension StepProgram {
     var program = StepProgram(model, rows: microBatchSize * sequenceLength, in: &step)
     program.addEvaluation(model, .sequences(length: sequenceLength), in: &step)
     program.storages = step.storages
+    program.fuse()
     return program
   }
 

@@ -108,6 +108,9 @@ package struct GradientPass {
     recorder.tensor("\(recorder.label) \(name)", .activation, signature)
   }
 
+  /// Whether gradients of activations carry the factor of the loss.
+  package var scalesLoss: Bool { recorder.precision.scalesLoss }
+
   /// The micro-batch's weighted loss, added up over micro-batches.
   package func lossDestination() -> Destination {
     Destination(loss, .accumulateAfterFirstMicrobatch)

@@ -24,13 +24,11 @@ package struct Recomputation {
     let gathersAgain = forward.contains { $0.op.isGatheredAgain(recorder.communication) }
     guard settings != .none || gathersAgain else { return (forward, backward) }
     let saved = SavedValues(forward: forward, backward: backward, boundaries: boundaries)
-    var keeps = saved.kept(under: settings)
-    for instruction in forward where instruction.op.isGatheredAgain(recorder.communication) {
-      keeps.subtract(instruction.outputs.map(\.tensor.storage))
-    }
-    keeps.formUnion(boundaries.map(\.storage))
+    let gathered = forward.filter { $0.op.isGatheredAgain(recorder.communication) }
+      .flatMap { $0.outputs.map(\.tensor.storage) }
     var pass = Recomputation(
-      recorder: recorder, producers: saved.producers.mapValues { forward[$0] }, keeps: keeps)
+      recorder: recorder, producers: saved.producers.mapValues { forward[$0] },
+      keeps: saved.kept(under: settings).subtracting(gathered))
     let written = Set(backward.flatMap { $0.outputs.map(\.tensor.storage) })
     for instruction in backward { pass.emit(instruction, writtenInBackward: written) }
     recorder = pass.recorder

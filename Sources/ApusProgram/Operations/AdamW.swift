@@ -20,12 +20,16 @@ package struct SumOfSquares: Operation {
 
 /// Global norm and the factor that clips it (Pascanu et al. 2013):
 /// `norm = sqrt(sum)`, `coefficient = min(1, maximum / (norm + 1e-6))`; maximum 0 = no clipping.
+/// Where the loss is scaled, the norm is that of the unscaled gradients, and the coefficient undoes the
+/// scale too: unscaling comes before clipping.
 ///
-/// Input: sum of squares `[1, 1]` float64. Outputs: norm `[1, 1]`, coefficient `[1, 1]`.
+/// Inputs: sum of squares `[1, 1]` float64, and where the loss is scaled control. Outputs: norm `[1, 1]`,
+/// coefficient `[1, 1]`.
 package struct Clip: Operation {
   package static let name = "clip"
   package var op: Op { .clip(self) }
   package var maximumNorm: Double
+  package var isScaled = false
 }
 
 /// A stretch of a unit that the optimizer treats alike.
@@ -43,7 +47,9 @@ package struct UpdateRange: Hashable, Sendable {
 ///     p = p - lr decay p - lr (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon)
 ///
 /// Inputs: gradient, clip coefficient `[1, 1]`, control (learning rate and bias corrections).
-/// Outputs: parameters, first moment, second moment, each read and written: 28 bytes a parameter.
+/// Outputs: float32 weights, first moment, second moment, each read and written; where the weights are masters
+/// also the 16-bit weights, rounded to nearest even in the same pass. 28 bytes a parameter in fp32, 30 with
+/// 16-bit weights and float32 gradients, 28 with 16-bit gradients too. Moments and arithmetic are float32.
 package struct AdamW: Operation {
   package static let name = "adamw"
   package var op: Op { .adamW(self) }

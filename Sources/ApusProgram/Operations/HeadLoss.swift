@@ -1,7 +1,8 @@
 import ApusCore
 
 /// The head fused with cross-entropy: `losses[t] = logsumexp(x[t] W^T) - (x[t] W^T)[target[t]]`, worked off
-/// in chunks of rows, so that the logits `[T, V]` never exist whole. A negative target gives loss 0.
+/// in chunks of rows, so that the logits `[T, V]` never exist whole. A negative target gives loss 0. Logits,
+/// softmax and losses are float32; the logits' gradients have the type of x.
 ///
 /// Inputs: x `[T, D]`, W `[V, D]`, targets `[1, T]` int32, control. Output: losses `[1, T]`.
 ///
@@ -23,6 +24,7 @@ package struct HeadLoss: ForwardOperation {
       x.placement == (vocabulary == nil ? .invariant : .replicated)
         && w.placement == (vocabulary == nil ? .invariant : .sharded(.rows)),
       "head: x is \(x.placement.text), the table \(w.placement.text)")
+    require(x.type == w.type, "head: x is \(x.type), the table \(w.type)")
     return [Signature(1, x.rows)]
   }
 
@@ -34,7 +36,7 @@ package struct HeadLoss: ForwardOperation {
     pass.replaceForward()
     if let vocabulary { return ShardedHead(vocabulary).differentiate(&pass, call) }
     pass.emit(
-      HeadLossGradient(), call.inputs,
+      HeadLossGradient(isScaled: pass.scalesLoss), call.inputs,
       to: [pass.lossDestination(), pass.destination(call.inputs[0]), pass.destination(call.inputs[1])])
   }
 }
@@ -42,10 +44,12 @@ package struct HeadLoss: ForwardOperation {
 /// Loss, dx and dW of the fused head.
 ///
 /// Inputs: as `HeadLoss`. Outputs: the micro-batch's sum of losses times the control tensor's token weight
-/// `[1, 1]`, dx `[T, D]`, dW `[V, D]`. FLOPs: 6TDV.
+/// `[1, 1]`, dx `[T, D]`, dW `[V, D]`. FLOPs: 6TDV. Where the loss is scaled (Micikevicius et al. 2018), dx and
+/// dW carry the control tensor's factor, the loss does not.
 package struct HeadLossGradient: Operation {
   package static let name = "head and loss gradient"
   package var op: Op { .headLossGradient(self) }
+  package var isScaled = false
 
   package func cost(_ inputs: [Tensor], _ outputs: [Destination]) -> Cost {
     Cost(flops: 6 * inputs[0].rows * inputs[1].count, bytes: Self.bytes(inputs, outputs))

@@ -27,6 +27,7 @@ package struct Linear: ForwardOperation {
   package func results(_ inputs: [Tensor]) -> [Signature] {
     let (x, w) = (inputs[0], inputs[1])
     let (k, n) = layout == .inputMajor ? (w.rows, w.columns) : (w.columns, w.rows)
+    require(x.type == w.type, "linear: x is \(x.type), the weight \(w.type)")
     require(x.columns == k, "linear: x has \(x.columns) columns, the weight takes \(k)")
     if inputs.count > 2 {
       require(inputs[2].count == n, "linear: \(n) outputs, but a bias of \(inputs[2].count)")

@@ -19,6 +19,8 @@ package struct Positions: ForwardOperation {
       inputs[0].columns == inputs[1].columns,
       "positions: x has \(inputs[0].columns) columns, the table \(inputs[1].columns)")
     require(
+      inputs[0].type == inputs[1].type, "positions: x is \(inputs[0].type), the table \(inputs[1].type)")
+    require(
       sequenceLength <= inputs[1].rows,
       "positions: sequence of \(sequenceLength), but the table has \(inputs[1].rows) rows")
     let (x, table) = (inputs[0].placement, inputs[1].placement)

@@ -41,15 +41,18 @@ package struct CrossEntropyLosses: Operation {
 }
 
 /// Logits become their gradient, in place, from the statistics of all ranks: softmax minus the one-hot target,
-/// times the control tensor's token weight; zero in padding and where the target is negative.
+/// times the control tensor's token weight; zero in padding and where the target is negative. Where the loss is
+/// scaled, the gradient carries the control tensor's factor, the loss does not.
 ///
-/// Inputs: statistics `[t T, 3]`, targets `[1, T]`, control. Outputs: logits `[T, V/t]`, losses `[1, T]`, and the
-/// sum of losses times the token weight `[1, 1]`.
+/// Inputs: statistics `[t T, 3]`, targets `[1, T]`, control. Outputs: logits `[T, V/t]` float32, losses `[1, T]`,
+/// the sum of losses times the token weight `[1, 1]`, and where x is shorter than float32 the gradient once more,
+/// rounded to the type of x.
 package struct CrossEntropyGradient: Operation {
   package static let name = "cross-entropy gradient"
   package var op: Op { .crossEntropyGradient(self) }
   package var vocabulary: VocabularySlice
   package var ranks: Int
+  package var isScaled = false
 }
 
 /// The head fused with cross-entropy where the table's rows are divided over the tensor axis: in chunks of rows,
@@ -85,12 +88,17 @@ struct ShardedHead {
       pass.emit(Product(transposeA: false, transposeB: true), [rows, w], to: [Destination(logits)])
       pass.emit(CrossEntropyStatistics(vocabulary: vocabulary), [logits, ids], to: [Destination(own)])
       pass.emit(gather(degree), [own], to: [Destination(all)])
+      let rounded =
+        x.type == .float32 ? nil : pass.temporary("logits gradient", Signature(chunk.count, w.rows, x.type))
       pass.emit(
-        CrossEntropyGradient(vocabulary: vocabulary, ranks: degree), [all, ids, control],
-        to: [Destination(logits, .accumulate), Destination(losses), loss])
+        CrossEntropyGradient(vocabulary: vocabulary, ranks: degree, isScaled: pass.scalesLoss),
+        [all, ids, control],
+        to: [Destination(logits, .accumulate), Destination(losses), loss]
+          + (rounded.map { [Destination($0)] } ?? []))
+      let gradient = rounded ?? logits
       let part = Destination(dx.tensor.rows(from: chunk.first, chunk.count), dx.mode)
-      pass.emit(Product(transposeA: false, transposeB: false), [logits, w], to: [part])
-      pass.emit(Product(transposeA: true, transposeB: false), [logits, rows], to: [dw])
+      pass.emit(Product(transposeA: false, transposeB: false), [gradient, w], to: [part])
+      pass.emit(Product(transposeA: true, transposeB: false), [gradient, rows], to: [dw])
       loss.mode = .accumulate
       dw.mode = .accumulate
     }

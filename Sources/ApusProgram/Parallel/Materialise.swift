@@ -139,6 +139,7 @@ package struct UnitReading: Hashable, Sendable {
   func gradient(of parameter: Tensor) -> Tensor {
     var tensor = parameter
     tensor.storage = gradients.storage
+    tensor.type = gradients.type
     tensor.placement = parameter.placement.dual
     return tensor
   }

@@ -28,7 +28,7 @@ extension StepRecorder {
   /// Records norm and clipping; gives (norm, coefficient), each `[1, 1]`. Where ranks hold parts of the gradients,
   /// the sum goes over the axes along which they are divided.
   package mutating func clipping(
-    _ units: [ParameterUnit], maximumNorm: Double
+    _ units: [ParameterUnit], maximumNorm: Double, control: Tensor
   ) -> (norm: Tensor, coefficient: Tensor) {
     label = "clipping"
     let sum = tensor("sum of squares", .result, Signature(1, 1, .float64))
@@ -46,7 +46,9 @@ extension StepRecorder {
         Move(from: .partialSum, to: .invariant, axis: axis, degree: mesh.degree(of: axis)), [sum],
         to: [Destination(sum)])
     }
-    emit(Clip(maximumNorm: maximumNorm), [sum], to: [Destination(norm), Destination(coefficient)])
+    emit(
+      Clip(maximumNorm: maximumNorm, isScaled: precision.scalesLoss),
+      [sum] + (precision.scalesLoss ? [control] : []), to: [Destination(norm), Destination(coefficient)])
     return (norm, coefficient)
   }
 
@@ -79,9 +81,9 @@ extension StepRecorder {
           ranges: Self.ranges(of: unit, decaysVectors: settings.decaysVectors)),
         [unit.part(of: gradients), coefficient, control],
         to: [
-          Destination(unit.part(of: unit.weights), .accumulate), Destination(m, .accumulate),
+          Destination(unit.part(of: unit.weightsOfRecord), .accumulate), Destination(m, .accumulate),
           Destination(v, .accumulate),
-        ])
+        ] + (unit.master == nil ? [] : [Destination(unit.part(of: unit.weights))]))
       guard unit.shard != nil, unit.weights.count == unit.count else { continue }
       let gather = Move(
         from: .sharded(.rows), to: .invariant, axis: .shard, degree: mesh.degree(of: .shard))

@@ -53,16 +53,20 @@ package struct Parameter: Hashable, Sendable {
 }
 
 /// Parameters that are stored, updated and communicated together: a layer's weights, or those of several small
-/// layers, side by side in one flat buffer, each starting at a multiple of 64 bytes.
+/// layers, side by side in one flat buffer, each starting at a multiple of 16 elements.
 ///
 /// Where ranks divide a buffer, rank i of the shard axis holds its i-th equal part.
 public struct ParameterUnit: Hashable, Sendable {
   package var name: String
   package var parameters: [Parameter]
-  /// The whole unit as forward reads it, `[1, count]`: what parameters' tensors are parts of.
+  /// The whole unit as forward reads it, `[1, count]`, in the type that forward and backward compute in: what
+  /// parameters' tensors are parts of.
   package var flat: Tensor
   /// The weights that this rank keeps: `flat`, or with ZeRO-3 the rank's part of it.
   package var weights: Tensor
+  /// Float32 weights that the optimizer updates and rounds into `weights`, where those are shorter. They are
+  /// the weights of record: initialised, saved and read. From ZeRO-1 on the rank's part.
+  package var master: Tensor?
   /// Sums of gradients; from ZeRO-2 on the rank's part. Present when training, like the moments.
   package var gradients: Tensor?
   /// From ZeRO-1 on the rank's part.
@@ -73,15 +77,25 @@ public struct ParameterUnit: Hashable, Sendable {
 
   package var count: Int { flat.count }
 
-  /// The gradient of a parameter: the same stretch of the gradient buffer, which must be whole.
+  /// The weights that are saved and read: the master where there is one.
+  package var weightsOfRecord: Tensor { master ?? weights }
+
+  /// The stretch of `buffer`, one of the unit's whole ones, that holds what belongs to a parameter.
+  package func view(of parameter: Tensor, in buffer: Tensor) -> Tensor {
+    require(buffer.count == count, "\(name): a buffer that is divided over ranks has no whole parameters")
+    var tensor = parameter
+    tensor.storage = buffer.storage
+    tensor.type = buffer.type
+    return tensor
+  }
+
+  /// The gradient of a parameter: the same stretch of the gradient buffer.
   package func gradient(of parameter: Tensor) -> Tensor {
     guard let gradients else {
       require(false, "\(name): this program has no gradients")
       return parameter
     }
-    require(gradients.count == count, "\(name): its gradients are divided over ranks")
-    var tensor = parameter
-    tensor.storage = gradients.storage
+    var tensor = view(of: parameter, in: gradients)
     tensor.placement = parameter.placement.dual
     return tensor
   }

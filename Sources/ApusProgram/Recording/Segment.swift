@@ -27,7 +27,8 @@ package struct Segment: Hashable, Sendable {
 /// One entry of a step's schedule.
 package enum SegmentAction: Hashable, Sendable {
   case run(Segment.Kind, microbatch: Int)
-  /// The host stops here on a loss or norm that is not finite, before anything is updated.
+  /// The host stops here on a loss or norm that is not finite, before anything is updated; where the loss is
+  /// scaled it skips the rest of the step, since a smaller scale may do.
   case gate
 }
 

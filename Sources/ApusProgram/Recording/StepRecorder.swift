@@ -11,13 +11,19 @@ public struct StepRecorder {
   /// The ranks that the program is recorded for.
   package let mesh: Mesh
   package let communication: CommunicationPolicy
+  /// Element types of the parameters that are declared next, and by them of everything computed from them.
+  package let precision: PrecisionPolicy
   /// Whether the unit that is declared next belongs to the last one.
   var joinsNextUnit = false
   private var transfers = 0
 
-  package init(mesh: Mesh = .single, communication: CommunicationPolicy = CommunicationPolicy()) {
+  package init(
+    mesh: Mesh = .single, communication: CommunicationPolicy = CommunicationPolicy(),
+    precision: PrecisionPolicy = .fp32
+  ) {
     self.mesh = mesh
     self.communication = communication
+    self.precision = precision
   }
 
   /// A new storage of exactly this shape.

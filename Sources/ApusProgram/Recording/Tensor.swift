@@ -2,11 +2,11 @@ import ApusCore
 
 /// What a piece of memory holds over a step; decides where the plan puts it and how reports count it.
 package enum Role: String, Sendable, Hashable, Codable, CaseIterable {
-  /// Weights. Persistent.
+  /// Weights as forward and backward read them. Persistent.
   case parameter
   /// Sums of the parameters' gradients over a step's micro-batches. Persistent.
   case gradient
-  /// AdamW's moments. Persistent.
+  /// AdamW's moments, and float32 master weights where the weights are shorter. Persistent.
   case optimizerState
   /// Token ids, tables and the control tensor: written by the host before a step. Persistent.
   case input

@@ -39,6 +39,8 @@ extension StepRecord {
     case .validationLoss: validationLoss
     case .validationBitsPerByte: validationBitsPerByte
     case .communication: nil
+    case .lossScale: lossScale
+    case .skippedSteps: skippedSteps.map(Double.init)
     }
   }
 
@@ -47,6 +49,7 @@ extension StepRecord {
     case .step: return String(step)
     case .peakMemoryBytes: return String(peakMemoryBytes)
     case .tokensSeen: return String(tokensSeen)
+    case .skippedSteps: return skippedSteps.map { String($0) }
     case .communication:
       guard let communication else { return nil }
       return "[" + communication.map(\.json).joined(separator: ",") + "]"

@@ -58,13 +58,18 @@ package struct StepRecord: Codable, Hashable, Sendable {
       case hiddenSeconds = "hidden_seconds"
     }
   }
+  /// Factor of the loss in this step, in fp16 runs.
+  package var lossScale: Double?
+  /// Steps of the whole run so far whose update was skipped because scaled gradients overflowed, in fp16 runs.
+  package var skippedSteps: Int?
 
   package init(
     step: Int, loss: Double, gradientNorm: Double, learningRate: Double, tokensPerSecond: Double,
     tokensPerSecondPerRank: Double, stepSeconds: Double, forwardSeconds: Double, backwardSeconds: Double,
     optimizerSeconds: Double, dataWaitSeconds: Double, modelFLOPsUtilization: Double? = nil,
     peakMemoryBytes: Int, tokensSeen: Int, secondsLeft: Double, validationLoss: Double? = nil,
-    validationBitsPerByte: Double? = nil, communication: [AxisCommunication]? = nil
+    validationBitsPerByte: Double? = nil, lossScale: Double? = nil, skippedSteps: Int? = nil,
+    communication: [AxisCommunication]? = nil
   ) {
     self.step = step
     self.loss = loss
@@ -84,6 +89,8 @@ package struct StepRecord: Codable, Hashable, Sendable {
     self.validationLoss = validationLoss
     self.validationBitsPerByte = validationBitsPerByte
     self.communication = communication
+    self.lossScale = lossScale
+    self.skippedSteps = skippedSteps
   }
 
   package enum CodingKeys: String, CodingKey, CaseIterable {
@@ -103,6 +110,8 @@ package struct StepRecord: Codable, Hashable, Sendable {
     case secondsLeft = "seconds_left"
     case validationLoss = "validation_loss"
     case validationBitsPerByte = "validation_bits_per_byte"
+    case lossScale = "loss_scale"
+    case skippedSteps = "skipped_steps"
     case communication
   }
 }

@@ -44,6 +44,8 @@ package struct TensorBoardWriter: ~Copyable {
     (.validationBitsPerByte, "loss/validation_bits_per_byte"),
     (.gradientNorm, "optimizer/gradient_norm"),
     (.learningRate, "optimizer/learning_rate"),
+    (.lossScale, "optimizer/loss_scale"),
+    (.skippedSteps, "optimizer/skipped_steps"),
     (.tokensPerSecond, "speed/tokens_per_second"),
     (.tokensPerSecondPerRank, "speed/tokens_per_second_per_rank"),
     (.modelFLOPsUtilization, "speed/model_flops_utilization"),

@@ -19,6 +19,10 @@ package struct StepLine: Sendable {
       "\(Self.rate(record.tokensPerSecond).padded(left: 9)) tok/s",
       "\(Self.rate(record.tokensPerSecondPerRank).padded(left: 9)) tok/s/rank",
     ]
+    if let scale = record.lossScale {
+      parts.append(
+        "scale \(Self.compact(scale).padded(left: 7)), \(record.skippedSteps ?? 0) skipped")
+    }
     if let utilization = record.modelFLOPsUtilization {
       parts.append("MFU \((utilization * 100).formatted(decimals: 1).padded(left: 4)) %")
     }

@@ -1,109 +1,103 @@
+import ApusCore
 import ApusProgram
 import CApusKernels
 
-extension Binder {
-  private struct Chunk {
-    var rows: Int64
-    var x: UnsafeMutablePointer<Float>
-    var targets: UnsafeMutablePointer<Int32>
-    var losses: UnsafeMutablePointer<Float>
-    var logits: OpaquePointer
-  }
+/// A chunk of the fused head's rows: where its operands lie and the product that makes its logits.
+private struct HeadChunk {
+  var rows: Int64
+  var x: UnsafeMutableRawPointer
+  var targets: UnsafeMutablePointer<Int32>
+  var logits: OpaquePointer
 
-  /// The fused head: logits of a chunk of rows, their cross-entropy, and when training dx and dW from the
-  /// same logits while they are warm.
-  func bindHead(
-    _ instruction: Instruction, _ workspace: UnsafeMutableRawPointer?
-  ) throws(RuntimeFailure) -> Kernel {
-    let chunks = HeadChunks(instruction)
+  /// The chunks of `call`, in order.
+  static func all(_ binder: Binder, _ call: Instruction) throws(RuntimeFailure) -> [HeadChunk] {
+    var bound: [HeadChunk] = []
+    let x = call.inputs[0]
+    for range in HeadChunks(call).ranges {
+      bound.append(
+        HeadChunk(
+          rows: Int64(range.count),
+          x: binder.address(x) + range.first * x.columns * x.type.byteCount,
+          targets: binder.ints(call.inputs[2]) + range.first,
+          logits: try binder.product(ProductShape.head(rows: range.count, call).logits, call.label)))
+    }
+    return bound
+  }
+}
+
+extension Binder {
+  /// The head without gradients: logits of a chunk of rows in float32 and their cross-entropy.
+  func bindHead(_ call: Instruction, _ workspace: UnsafeMutableRawPointer?) throws(RuntimeFailure) -> Kernel {
+    let chunks = HeadChunks(call)
     guard let workspace else { return { _ in } }
     let logits = workspace.assumingMemoryBound(to: Float.self)
-    let chunkLosses = (workspace + chunks.logitsByteCount).assumingMemoryBound(to: Float.self)
     let scratch = workspace + chunks.workspaceByteCount
-    let w = floats(instruction.inputs[1])
+    let (w, losses) = (address(call.inputs[1]), floats(call.outputs[0]))
     let vocabulary = Int64(chunks.vocabulary)
-    let isTraining = instruction.outputs.count > 1
-    var bound: [Chunk] = []
-    for range in chunks.ranges {
-      bound.append(
-        Chunk(
-          rows: Int64(range.count),
-          x: floats(instruction.inputs[0]) + range.first * instruction.inputs[0].columns,
-          targets: ints(instruction.inputs[2]) + range.first,
-          losses: isTraining ? chunkLosses : floats(instruction.outputs[0]) + range.first,
-          logits: try product(ProductShape.head(rows: range.count, instruction).logits, instruction.label)))
-    }
-    let forward = bound
-    guard isTraining else {
-      return { _ in
-        for chunk in forward {
-          run(chunk.logits, chunk.x, w, logits, nil, scratch)
-          apus_cross_entropy_forward_f32(chunk.losses, logits, chunk.targets, chunk.rows, vocabulary)
-        }
+    let bound = try HeadChunk.all(self, call)
+    return { _ in
+      var first = 0
+      for chunk in bound {
+        run(chunk.logits, chunk.x, w, logits, nil, scratch)
+        apus_cross_entropy_forward_f32(losses + first, logits, chunk.targets, chunk.rows, vocabulary)
+        first += Int(chunk.rows)
       }
     }
-    return try bindHeadGradient(instruction, chunks, forward, w, logits, scratch)
   }
+}
 
-  private func bindHeadGradient(
-    _ instruction: Instruction, _ chunks: HeadChunks, _ bound: [Chunk], _ w: UnsafeMutablePointer<Float>,
-    _ logits: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer
-  ) throws(RuntimeFailure) -> Kernel {
-    struct Products {
-      var dx, dw, addingDx, addingDw: OpaquePointer
-    }
-    var products: [Products] = []
+extension ElementKernels {
+  private typealias Products = (
+    dx: OpaquePointer, dw: OpaquePointer, addingDx: OpaquePointer, addingDw: OpaquePointer
+  )
+
+  /// The head with gradients: dx and dW come from a chunk's logits while they are warm. The logits' gradient
+  /// lies where they lie; where it has 16 bits, in the first half of each row.
+  static func bindHeadGradient(
+    _ op: HeadLossGradient, _ binder: Binder, _ call: Instruction, _ workspace: UnsafeMutableRawPointer?
+  ) throws(RuntimeFailure) -> Binder.Kernel {
+    let chunks = HeadChunks(call)
+    guard let workspace else { return { _ in } }
+    let logits = workspace.assumingMemoryBound(to: Float.self)
+    let losses = (workspace + chunks.logitsByteCount).assumingMemoryBound(to: Float.self)
+    let scratch = workspace + chunks.workspaceByteCount
+    let bound = try HeadChunk.all(binder, call)
+    var made: [Products] = []
     for range in chunks.ranges {
-      let head = ProductShape.head(rows: range.count, instruction)
-      products.append(
-        Products(
-          dx: try product(head.dx, instruction.label), dw: try product(head.dw, instruction.label),
-          addingDx: try product(head.dx.accumulating(true), instruction.label),
-          addingDw: try product(head.dw.accumulating(true), instruction.label)))
+      let head = ProductShape.head(rows: range.count, call)
+      made.append(
+        (
+          dx: try binder.product(head.dx, call.label), dw: try binder.product(head.dw, call.label),
+          addingDx: try binder.product(head.dx.accumulating(true), call.label),
+          addingDw: try binder.product(head.dw.accumulating(true), call.label)
+        ))
     }
-    let gradients = products
+    let products = made
     let (loss, dx, dw) = (
-      floats(instruction.outputs[0]), floats(instruction.outputs[1]), floats(instruction.outputs[2])
+      binder.floats(call.outputs[0]), binder.address(call.outputs[1].tensor),
+      binder.address(call.outputs[2].tensor)
     )
-    let destinations = instruction.outputs
-    let weight = floats(instruction.inputs[3]) + Control.tokenWeight.rawValue
+    let (x, w) = (binder.address(call.inputs[0]), binder.address(call.inputs[1]))
+    let control = binder.floats(call.inputs[3])
     let vocabulary = Int64(chunks.vocabulary)
-    let firstX = floats(instruction.inputs[0])
+    let stride = Int64(ProductShape.logitsStride(call))
+    let gradient = workspace.assumingMemoryBound(to: Element.self)
     return { microbatch in
       var sum = 0.0
-      let addsX = destinations[1].accumulates(microbatch: microbatch)
-      let addsW = destinations[2].accumulates(microbatch: microbatch)
+      let weight = control[Control.tokenWeight.rawValue]
+      let scale = op.isScaled ? weight * control[Control.lossScale.rawValue] : weight
+      let addsX = call.outputs[1].accumulates(microbatch: microbatch)
+      let addsW = call.outputs[2].accumulates(microbatch: microbatch)
       for (index, chunk) in bound.enumerated() {
         run(chunk.logits, chunk.x, w, logits, nil, scratch)
-        apus_cross_entropy_backward_f32(
-          chunk.losses, logits, chunk.targets, chunk.rows, vocabulary, weight.pointee)
-        for row in 0..<Int(chunk.rows) { sum += Double(chunk.losses[row]) }
-        let products = gradients[index]
-        run(addsX ? products.addingDx : products.dx, logits, w, dx + (chunk.x - firstX), nil, scratch)
-        run(addsW || index > 0 ? products.addingDw : products.dw, logits, chunk.x, dw, nil, scratch)
+        crossEntropyGradient(losses, gradient, stride, logits, chunk.targets, chunk.rows, vocabulary, scale)
+        for row in 0..<Int(chunk.rows) { sum += Double(losses[row]) }
+        let product = products[index]
+        run(addsX ? product.addingDx : product.dx, gradient, w, dx + (chunk.x - x), nil, scratch)
+        run(addsW || index > 0 ? product.addingDw : product.dw, gradient, chunk.x, dw, nil, scratch)
       }
-      let weighted = Float(sum * Double(weight.pointee))
-      loss.pointee = destinations[0].accumulates(microbatch: microbatch) ? loss.pointee + weighted : weighted
-    }
-  }
-
-  func bindAdamW(_ adamW: AdamW, _ instruction: Instruction) -> Kernel {
-    let (p, m, v) = (
-      floats(instruction.outputs[0]), floats(instruction.outputs[1]), floats(instruction.outputs[2])
-    )
-    let (gradient, coefficient, control) = (
-      floats(instruction.inputs[0]), floats(instruction.inputs[1]), floats(instruction.inputs[2])
-    )
-    let ranges = adamW.ranges.map { (elements: $0.stretch.range(at: ranks.position), decays: $0.decays) }
-    return { _ in
-      for range in ranges where !range.elements.isEmpty {
-        let offset = range.elements.lowerBound
-        apus_adamw_f32(
-          p + offset, m + offset, v + offset, gradient + offset, Int64(range.elements.count),
-          control[Control.learningRate.rawValue], Float(adamW.beta1), Float(adamW.beta2),
-          Float(adamW.epsilon), range.decays ? Float(adamW.weightDecay) : 0,
-          control[Control.correction1.rawValue], control[Control.correction2.rawValue], coefficient.pointee)
-      }
+      let weighted = Float(sum * Double(weight))
+      loss.pointee = call.outputs[0].accumulates(microbatch: microbatch) ? loss.pointee + weighted : weighted
     }
   }
 }

@@ -2,6 +2,7 @@ import ApusCommunication
 import ApusCore
 import ApusProgram
 import CApusKernels
+import Foundation
 
 /// Transfers between their start and their end, by number. One thread drives an executor.
 final class TransfersUnderWay {
@@ -65,74 +66,18 @@ extension Binder {
     return { _ throws(CommunicationError) in try transfers.finish(number) }
   }
 
-  func bindEmbedding(_ vocabulary: VocabularySlice, _ instruction: Instruction) -> Kernel {
+  /// Copies rows of any element type.
+  func bindEmbedding(_ vocabulary: VocabularySlice, _ call: Instruction) -> Kernel {
     let (out, ids, table) = (
-      floats(instruction.outputs[0]), ints(instruction.inputs[0]), floats(instruction.inputs[1])
+      address(call.outputs[0].tensor), ints(call.inputs[0]), address(call.inputs[1])
     )
-    let (rows, columns) = (Int64(instruction.inputs[0].count), Int64(instruction.inputs[1].columns))
+    let rows = Int64(call.inputs[0].count)
+    let rowBytes = Int64(call.inputs[1].columns * call.inputs[1].type.byteCount)
     let own = vocabulary.range(at: ranks.position)
     return { _ in
-      apus_embedding_part_forward_f32(
-        out, table, ids, rows, columns, Int64(own.lowerBound), Int64(own.count))
+      apus_embedding_part_forward(
+        out, table, ids, rows, rowBytes, Int64(own.lowerBound), Int64(own.count))
     }
-  }
-
-  func bindEmbeddingGradient(_ vocabulary: VocabularySlice, _ instruction: Instruction) -> Kernel {
-    let output = instruction.outputs[0]
-    let (table, ids, gradient) = (floats(output), ints(instruction.inputs[0]), floats(instruction.inputs[1]))
-    let (rows, columns) = shape(instruction.inputs[1])
-    let own = vocabulary.range(at: ranks.position)
-    return {
-      apus_embedding_part_backward_f32(
-        table, gradient, ids, rows, columns, Int64(output.tensor.rows), Int64(own.lowerBound),
-        Int64(own.count), output.flag($0))
-    }
-  }
-
-  /// The rank's rows as stretches of one sequence each: first row, first position, rows.
-  func stretches(_ rows: ShardSlice, sequenceLength: Int) -> [(row: Int, position: Int, count: Int)] {
-    rows.stretches(at: ranks.position, sequenceLength: sequenceLength)
-  }
-
-  func bindPositions(_ op: Positions, rows: ShardSlice, _ instruction: Instruction) -> Kernel {
-    let (out, x, table) = (
-      floats(instruction.outputs[0]), floats(instruction.inputs[0]), floats(instruction.inputs[1])
-    )
-    let columns = instruction.inputs[0].columns
-    let stretches = stretches(rows, sequenceLength: op.sequenceLength)
-    return { _ in
-      for stretch in stretches {
-        let at = stretch.row * columns
-        apus_position_forward_f32(
-          out + at, x + at, table, Int64(stretch.count), Int64(columns), Int64(stretch.count),
-          Int64(stretch.position))
-      }
-    }
-  }
-
-  func bindPositionsGradient(
-    _ op: PositionsGradient, rows: ShardSlice, _ instruction: Instruction
-  ) -> Kernel {
-    let output = instruction.outputs[0]
-    let (table, gradient) = (floats(output), floats(instruction.inputs[0]))
-    let columns = instruction.inputs[0].columns
-    let stretches = stretches(rows, sequenceLength: op.sequenceLength)
-    return {
-      if output.flag($0) == 0 { table.update(repeating: 0, count: output.tensor.count) }
-      for stretch in stretches {
-        apus_position_backward_f32(
-          table + stretch.position * columns, gradient + stretch.row * columns, Int64(stretch.count),
-          Int64(columns), Int64(stretch.count), Int64(stretch.count), 1)
-      }
-    }
-  }
-
-  func bindBias(_ instruction: Instruction) -> Kernel {
-    let (out, x, bias) = (
-      floats(instruction.outputs[0]), floats(instruction.inputs[0]), floats(instruction.inputs[1])
-    )
-    let (rows, columns) = shape(instruction.inputs[0])
-    return { _ in apus_position_forward_f32(out, x, bias, rows, columns, 1, 0) }
   }
 
   func bindStatistics(_ op: CrossEntropyStatistics, _ instruction: Instruction) -> Kernel {
@@ -160,35 +105,105 @@ extension Binder {
       floats(instruction.outputs[0]), floats(instruction.outputs[1]), floats(instruction.outputs[2])
     )
     let (statistics, targets) = (floats(instruction.inputs[0]), ints(instruction.inputs[1]))
-    let weight = floats(instruction.inputs[2]) + Control.tokenWeight.rawValue
+    let control = floats(instruction.inputs[2])
     let (rows, columns) = shape(instruction.outputs[0].tensor)
     let own = op.vocabulary.range(at: ranks.position)
     let destination = instruction.outputs[2]
+    let rounded = instruction.outputs.count > 3 ? instruction.outputs[3].tensor : nil
+    let round = rounded.map { elements($0).bindRounding(self, $0, from: logits) }
     return {
+      let scale = control[Control.tokenWeight.rawValue]
       apus_cross_entropy_part_backward_f32(
         losses, logits, statistics, targets, rows, columns, Int64(own.lowerBound), Int64(own.count),
-        Int64(op.ranks), weight.pointee)
+        Int64(op.ranks), op.isScaled ? scale * control[Control.lossScale.rawValue] : scale)
+      round?()
       var sum = 0.0
       for row in 0..<Int(rows) { sum += Double(losses[row]) }
-      let weighted = Float(sum * Double(weight.pointee))
+      let weighted = Float(sum * Double(scale))
       loss.pointee = destination.accumulates(microbatch: $0) ? loss.pointee + weighted : weighted
     }
   }
+}
 
-  func bindSumOfSquares(_ op: SumOfSquares, _ instruction: Instruction) -> Kernel {
-    let out = doubles(instruction.outputs[0].tensor)
-    var terms: [(values: UnsafeMutablePointer<Float>, count: Int64, copies: Double)] = []
-    for (input, stretches) in zip(instruction.inputs, op.stretches) {
-      for counted in stretches {
-        let range = counted.stretch.range(at: ranks.position)
-        terms.append((floats(input) + range.lowerBound, Int64(range.count), Double(counted.copies)))
+extension ElementKernels {
+  static func bindPositions(
+    _ op: Positions, rows: ShardSlice, _ binder: Binder, _ call: Instruction
+  ) -> Binder.Kernel {
+    let (out, x, table) = (
+      at(binder, call.outputs[0].tensor), at(binder, call.inputs[0]), at(binder, call.inputs[1])
+    )
+    let columns = call.inputs[0].columns
+    let stretches = rows.stretches(at: binder.ranks.position, sequenceLength: op.sequenceLength)
+    return { _ in
+      for stretch in stretches {
+        let first = stretch.row * columns
+        positions(
+          out + first, x + first, table, Int64(stretch.count), Int64(columns), Int64(stretch.count),
+          Int64(stretch.position))
       }
     }
-    let bound = terms
-    return { _ in
-      var sum = 0.0
-      for term in bound { sum += apus_sum_of_squares_f32(term.values, term.count) / term.copies }
-      out.pointee = sum
+  }
+
+  /// Rounds float32 numbers to a tensor of this type.
+  static func bindRounding(
+    _ binder: Binder, _ tensor: Tensor, from values: UnsafeMutablePointer<Float>
+  ) -> () -> Void {
+    let (out, count) = (at(binder, tensor), Int64(tensor.count))
+    return { narrow(out, values, count, 0) }
+  }
+
+  /// A bias is a table of one position.
+  static func bindBias(_ binder: Binder, _ call: Instruction) -> Binder.Kernel {
+    let (out, x, bias) = (
+      at(binder, call.outputs[0].tensor), at(binder, call.inputs[0]), at(binder, call.inputs[1])
+    )
+    let (rows, columns) = binder.shape(call.inputs[0])
+    return { _ in positions(out, x, bias, rows, columns, 1, 0) }
+  }
+}
+
+extension GradientKernels {
+  /// Adds the rows of neighbouring tokens whose ids are the rank's own, one call a run of them.
+  static func bindEmbeddingGradient(
+    _ vocabulary: VocabularySlice, _ binder: Binder, _ call: Instruction
+  ) -> Binder.Kernel {
+    let destination = call.outputs[0]
+    let (table, gradient) = (into(binder, destination), from(binder, call.inputs[1]))
+    let ids = binder.ints(call.inputs[0])
+    let (count, columns) = (call.inputs[1].rows, call.inputs[1].columns)
+    let own = vocabulary.range(at: binder.ranks.position)
+    let rows = Int64(destination.tensor.rows)
+    // Row 0 of a whole table.
+    let origin = table - own.lowerBound * columns
+    return {
+      if destination.flag($0) == 0 { memset(table, 0, destination.tensor.byteCount) }
+      var token = 0
+      while token < count {
+        var end = token
+        while end < count, own.contains(Int(ids[end])) { end += 1 }
+        if end > token {
+          embeddingGradient(
+            origin, gradient + token * columns, ids + token, Int64(end - token), Int64(columns), rows, 1)
+        }
+        token = end + 1
+      }
+    }
+  }
+
+  static func bindPositionsGradient(
+    _ op: PositionsGradient, rows: ShardSlice, _ binder: Binder, _ call: Instruction
+  ) -> Binder.Kernel {
+    let destination = call.outputs[0]
+    let (table, gradient) = (into(binder, destination), from(binder, call.inputs[0]))
+    let columns = call.inputs[0].columns
+    let stretches = rows.stretches(at: binder.ranks.position, sequenceLength: op.sequenceLength)
+    return {
+      if destination.flag($0) == 0 { memset(table, 0, destination.tensor.byteCount) }
+      for stretch in stretches {
+        positionsGradient(
+          table + stretch.position * columns, gradient + stretch.row * columns, Int64(stretch.count),
+          Int64(columns), Int64(stretch.count), Int64(stretch.count), 1)
+      }
     }
   }
 }

@@ -1,3 +1,4 @@
+import ApusCore
 import ApusProgram
 import CApusKernels
 import CApusMatrix
@@ -16,12 +17,12 @@ package struct CPUCatalogue {
   package func workspace(_ instruction: Instruction) -> Int {
     switch instruction.op {
     case .attention(let attention):
-      return attentionScratch(attention, rows: instruction.inputs[0].rows, backward: false)
+      return attentionScratch(attention, instruction.inputs[0], backward: false)
     case .attentionGradient(let gradient):
-      return attentionScratch(gradient.forward, rows: instruction.inputs[1].rows, backward: true)
+      return attentionScratch(gradient.forward, instruction.inputs[1], backward: true)
     case .cachedAttention(let cached):
-      var shape = Self.shape(cached.heads, batch: 1, sequenceLength: instruction.inputs[0].rows)
-      return Int(apus_attention_scratch_bytes_f32(&shape, Int32(threads), 0))
+      let shape = Self.shape(cached.heads, batch: 1, sequenceLength: instruction.inputs[0].rows)
+      return attentionScratch(shape, instruction.inputs[0].type, backward: false)
     case .headLoss, .headLossGradient:
       return HeadChunks(instruction).workspaceByteCount
         + ProductShape.all(of: instruction).reduce(0) { max($0, scratch($1)) }
@@ -29,10 +30,9 @@ package struct CPUCatalogue {
       return ProductShape.all(of: instruction).reduce(0) { max($0, scratch($1)) }
     case .embedding, .positions, .layerNorm, .rmsNorm, .gelu, .swiglu, .rotary, .add, .embeddingGradient,
       .positionsGradient, .layerNormGradient, .layerNormWeightGradient, .rmsNormGradient,
-      .rmsNormWeightGradient, .columnSum, .geluGradient, .swigluGradient, .copy, .sumOfSquares, .clip, .adamW,
-      .bias,
-      .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient, .move, .startMove, .waitMove,
-      .materialise:
+      .rmsNormWeightGradient, .columnSum, .geluGradient, .swigluGradient, .copy, .addLayerNorm, .addRMSNorm,
+      .biasGELU, .biasGELUGradient, .sumOfSquares, .clip, .adamW, .bias, .crossEntropyStatistics,
+      .crossEntropyLosses, .crossEntropyGradient, .move, .startMove, .waitMove, .materialise:
       return 0
     }
   }
@@ -42,10 +42,18 @@ package struct CPUCatalogue {
     (try? products.product(shape)).map { Int(apus_product_scratch_bytes($0)) } ?? 0
   }
 
-  private func attentionScratch(_ attention: Attention, rows: Int, backward: Bool) -> Int {
-    var shape = Self.shape(
-      attention.heads, batch: rows / attention.sequenceLength, sequenceLength: attention.sequenceLength)
-    return Int(apus_attention_scratch_bytes_f32(&shape, Int32(threads), backward ? 1 : 0))
+  private func attentionScratch(_ attention: Attention, _ qkv: Tensor, backward: Bool) -> Int {
+    let shape = Self.shape(
+      attention.heads, batch: qkv.rows / attention.sequenceLength, sequenceLength: attention.sequenceLength)
+    return attentionScratch(shape, qkv.type, backward: backward)
+  }
+
+  private func attentionScratch(
+    _ shape: apus_attention_shape, _ type: ElementType, backward: Bool
+  ) -> Int {
+    withUnsafePointer(to: shape) {
+      Int(Binder.elements(type).attentionScratchBytes($0, Int32(threads), backward ? 1 : 0))
+    }
   }
 
   /// The kernel's view of queries, keys and values side by side in one matrix.

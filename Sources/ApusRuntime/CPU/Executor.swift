@@ -12,14 +12,14 @@ import Foundation
 package final class Executor {
   package let program: StepProgram
   package let plan: MemoryPlan
-  private let arena: ArenaBox
+  let arena: ArenaBox
   private let binder: Binder
   private let threads: Int
   private let ranks: RankGroups
   private var segments: [Segment.Kind: [(kernel: Binder.Kernel, condition: Condition)]] = [:]
 
   /// An owner for the arena, which a class may hold.
-  private final class ArenaBox {
+  final class ArenaBox {
     let arena: Arena
     init(_ arena: consuming Arena) { self.arena = arena }
   }
@@ -126,7 +126,7 @@ package final class Executor {
     }
   }
 
-  private func kernels(_ kind: Segment.Kind) -> [(kernel: Binder.Kernel, condition: Condition)] {
+  func kernels(_ kind: Segment.Kind) -> [(kernel: Binder.Kernel, condition: Condition)] {
     apus_set_thread_count(Int32(threads))
     guard let kernels = segments[kind] else {
       require(false, "the program has no \(kind) segment")
@@ -140,6 +140,45 @@ package final class Executor {
   /// The numbers of a tensor, for the host to read or write between segments.
   package func floats(_ tensor: Tensor) -> UnsafeMutableBufferPointer<Float> {
     UnsafeMutableBufferPointer(start: binder.floats(tensor), count: tensor.count)
+  }
+
+  /// The numbers of a tensor of any floating-point type, widened to float32.
+  package func values(_ tensor: Tensor) -> [Float] {
+    Binder.elements(tensor.type).values(of: tensor, binder)
+  }
+
+  /// Lets `body` write the numbers of a tensor in float32; they are rounded to its type.
+  package func write(to tensor: Tensor, _ body: (UnsafeMutableBufferPointer<Float>) -> Void) {
+    guard tensor.type != .float32 else { return body(floats(tensor)) }
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: tensor.count) { values in
+      body(values)
+      Binder.elements(tensor.type).bindRounding(binder, tensor, from: values.baseAddress!)()
+    }
+  }
+
+  /// Rounds the rank's master weights into those that forward reads; does nothing where there are none.
+  package func roundMasterWeights() {
+    for unit in program.units {
+      guard let master = unit.master else { continue }
+      Binder.elements(unit.weights.type).round(master, into: unit.part(of: unit.weights), binder)
+    }
+  }
+
+  /// Makes weights whole again of which each rank has set its part: what ZeRO-1 and 2 divide for the optimizer.
+  package func gatherWeights() throws(CommunicationError) {
+    for unit in program.units where unit.shard != nil && unit.weights.count == unit.count {
+      guard let group = ranks.group(along: .shard) else { continue }
+      let part = unit.part(of: unit.weights)
+      try group.run(
+        Collective(
+          .allGather, from: binder.address(part), to: binder.address(unit.weights), count: part.count,
+          type: part.type, label: "\(unit.name) weights"))
+    }
+  }
+
+  /// Sets every bit of a tensor to zero.
+  package func zero(_ tensor: Tensor) {
+    memset(binder.address(tensor), 0, tensor.byteCount)
   }
 
   /// The integers of a tensor, for the host to read or write between segments.
@@ -201,5 +240,18 @@ package final class Executor {
     throw .doesNotFit(
       needed: plan.totalBytes, available: available,
       largest: largest.map { (name: $0.name, byteCount: $0.byteCount) }, remedy: remedy)
+  }
+}
+
+extension ElementKernels {
+  fileprivate static func values(of tensor: Tensor, _ binder: Binder) -> [Float] {
+    [Float](unsafeUninitializedCapacity: tensor.count) { buffer, count in
+      widen(buffer.baseAddress, at(binder, tensor), Int64(tensor.count), 0)
+      count = tensor.count
+    }
+  }
+
+  fileprivate static func round(_ master: Tensor, into weights: Tensor, _ binder: Binder) {
+    narrow(at(binder, weights), binder.floats(master), Int64(master.count), 0)
   }
 }

@@ -1,4 +1,6 @@
+import ApusCore
 import ApusProgram
+import CApusKernels
 import CApusMatrix
 
 /// Everything that distinguishes two matrix products for the library.
@@ -9,6 +11,10 @@ struct ProductShape: Hashable {
   var transposeB = false
   var accumulate = false
   var hasBias = false
+  /// The operands' types; a bias has that of B, which it belongs to.
+  var aType = ElementType.float32
+  var bType = ElementType.float32
+  var cType = ElementType.float32
 
   /// `C (+)= op(A) op(B) (+ bias)` with dense operands as stored.
   init(
@@ -19,6 +25,13 @@ struct ProductShape: Hashable {
     (aStride, bStride, cStride) = (transposeA ? m : k, transposeB ? k : n, n)
     (self.transposeA, self.transposeB) = (transposeA, transposeB)
     (self.accumulate, self.hasBias) = (accumulate, hasBias)
+  }
+
+  /// The same product of operands of these types.
+  func of(_ a: ElementType, _ b: ElementType, into c: ElementType) -> ProductShape {
+    var shape = self
+    (shape.aType, shape.bType, shape.cType) = (a, b, c)
+    return shape
   }
 
   func accumulating(_ accumulate: Bool) -> ProductShape {
@@ -33,6 +46,7 @@ struct ProductShape: Hashable {
     self.init(
       m: x.rows, n: y.columns, k: x.columns, transposeB: linear.layout == .outputMajor,
       hasBias: instruction.inputs.count > 2)
+    (aType, bType, cType) = (x.type, instruction.inputs[1].type, y.type)
   }
 
   /// The shape of a `product` instruction.
@@ -41,15 +55,26 @@ struct ProductShape: Hashable {
     self.init(
       m: c.rows, n: c.columns, k: product.transposeA ? a.rows : a.columns, transposeA: product.transposeA,
       transposeB: product.transposeB)
+    (aType, bType, cType) = (a.type, instruction.inputs[1].type, c.type)
   }
 
   /// Logits, dx and dW of a chunk of the fused head.
   static func head(rows: Int, _ instruction: Instruction) -> (logits: Self, dx: Self, dw: Self) {
-    let w = instruction.inputs[1]
-    return (
-      Self(m: rows, n: w.rows, k: w.columns, transposeB: true), Self(m: rows, n: w.columns, k: w.rows),
-      Self(m: w.rows, n: w.columns, k: rows, transposeA: true)
-    )
+    let (x, w) = (instruction.inputs[0].type, instruction.inputs[1])
+    func output(_ index: Int) -> ElementType {
+      instruction.outputs.count > index ? instruction.outputs[index].tensor.type : .float32
+    }
+    let logits = Self(m: rows, n: w.rows, k: w.columns, transposeB: true).of(x, w.type, into: .float32)
+    var dx = Self(m: rows, n: w.columns, k: w.rows).of(x, w.type, into: output(1))
+    var dw = Self(m: w.rows, n: w.columns, k: rows, transposeA: true).of(x, x, into: output(2))
+    dx.aStride = logitsStride(instruction)
+    dw.aStride = logitsStride(instruction)
+    return (logits, dx, dw)
+  }
+
+  /// Elements between rows of the logits' gradient, which lies in the float32 logits.
+  static func logitsStride(_ instruction: Instruction) -> Int {
+    instruction.inputs[1].rows * (4 / instruction.inputs[0].type.byteCount)
   }
 
   /// Every product that running `instruction` may take.
@@ -91,7 +116,8 @@ package final class ProductCache {
       m: Int64(shape.m), n: Int64(shape.n), k: Int64(shape.k), a_stride: Int64(shape.aStride),
       b_stride: Int64(shape.bStride), c_stride: Int64(shape.cStride), transpose_a: shape.transposeA ? 1 : 0,
       transpose_b: shape.transposeB ? 1 : 0, accumulate: shape.accumulate ? 1 : 0,
-      has_bias: shape.hasBias ? 1 : 0)
+      has_bias: shape.hasBias ? 1 : 0, a_type: shape.aType.kernelType,
+      b_type: shape.bType.kernelType, c_type: shape.cType.kernelType, bias_type: shape.bType.kernelType)
     var message = [CChar](repeating: 0, count: 256)
     guard let product = apus_product_create(&description, &message, Int64(message.count)) else {
       throw ProductRefusal(

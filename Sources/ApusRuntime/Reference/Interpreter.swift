@@ -6,6 +6,8 @@ import Foundation
 
 /// Runs a program with the scalar references, in `Float` or `Double`, without a plan: each storage is an
 /// array. It says what a program means; in `Double` it serves finite differences.
+///
+/// Every instruction computes in `Scalar`; what it writes to a 16-bit tensor is rounded once, to nearest even.
 package final class Interpreter<Scalar: BinaryFloatingPoint> {
   package let program: StepProgram
   private let ranks: RankGroups
@@ -68,6 +70,9 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
       } else {
         run(instruction, microbatch)
       }
+      for output in instruction.outputs {
+        output.tensor.type.round(scalars(output.tensor), output.tensor.count)
+      }
     }
   }
 
@@ -80,6 +85,16 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
       at: ranks.position, label: call.label)
     guard let collective, let group = ranks.group(along: move.axis) else { return }
     try group.run(collective)
+  }
+
+  /// Sets the weights that forward reads to the rounded master weights.
+  package func roundMasterWeights() {
+    for unit in program.units {
+      guard let master = unit.master else { continue }
+      let weights = unit.part(of: unit.weights)
+      scalars(weights).update(from: scalars(master), count: master.count)
+      weights.type.round(scalars(weights), weights.count)
+    }
   }
 
   private func run(_ call: Instruction, _ microbatch: Int) {
@@ -121,7 +136,8 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
       let weight = i(2)[Control.tokenWeight.rawValue]
       R.crossEntropyPartBackward(
         o(1), o(0), i(0), ints(call.inputs[1]), logits.rows, logits.columns, own.lowerBound, own.count,
-        op.ranks, weight)
+        op.ranks, op.isScaled ? weight * i(2)[Control.lossScale.rawValue] : weight)
+      if call.outputs.count > 3 { o(3).update(from: o(0), count: logits.count) }
       let sum = (0..<logits.rows).reduce(Scalar(0)) { $0 + o(1)[$1] } * weight
       o(2).pointee = adds(2) ? o(2).pointee + sum : sum
     case .move, .startMove, .waitMove: break
@@ -194,6 +210,18 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
       let weight = i(3)[Control.tokenWeight.rawValue]
       let sum = (0..<T).reduce(Scalar(0)) { $0 + losses[$1] } * weight
       o(0).pointee = adds(0) ? o(0).pointee + sum : sum
+    case .addLayerNorm(let op):
+      addRounded(o(0), i(0), i(1), first)
+      R.layernormForward(o(1), o(2), o(3), o(0), i(2), i(3), T, D, Scalar(op.norm.epsilon))
+    case .addRMSNorm(let op):
+      addRounded(o(0), i(0), i(1), first)
+      R.rmsnormForward(o(1), o(2), o(0), i(2), T, D, Scalar(op.norm.epsilon))
+    case .biasGELU:
+      withBias(i(0), i(1), first) { R.geluForward(o(0), $0, first.count) }
+    case .biasGELUGradient:
+      withBias(i(1), i(2), first) { R.geluBackward(o(0), i(0), $0, first.count, false) }
+      first.type.round(o(0), first.count)
+      R.columnSum(o(1), o(0), T, D, D, adds(1))
     case .sumOfSquares(let op):
       o(0).pointee = zip(call.inputs, op.stretches).reduce(Scalar(0)) { sum, unit in
         unit.1.reduce(sum) {
@@ -203,9 +231,10 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
         }
       }
     case .clip(let op):
-      let norm = i(0).pointee.squareRoot()
+      let scale = op.isScaled ? i(1)[Control.lossScale.rawValue] : 1
+      let norm = i(0).pointee.squareRoot() / scale
       o(0).pointee = norm
-      o(1).pointee = op.maximumNorm > 0 ? min(1, Scalar(op.maximumNorm) / (norm + 1e-6)) : 1
+      o(1).pointee = (op.maximumNorm > 0 ? min(1, Scalar(op.maximumNorm) / (norm + 1e-6)) : 1) / scale
     case .adamW(let op):
       let control = i(2)
       for range in op.ranges {
@@ -216,8 +245,32 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
           control[Control.learningRate.rawValue], Scalar(op.beta1), Scalar(op.beta2), Scalar(op.epsilon),
           range.decays ? Scalar(op.weightDecay) : 0, control[Control.correction1.rawValue],
           control[Control.correction2.rawValue], i(1).pointee)
+        if call.outputs.count > 3 {
+          (o(3) + own.lowerBound).update(from: o(0) + own.lowerBound, count: own.count)
+        }
       }
     }
+  }
+
+  /// out = a + b, rounded to the type of the tensors.
+  private func addRounded(
+    _ out: UnsafeMutablePointer<Scalar>, _ a: UnsafeMutablePointer<Scalar>,
+    _ b: UnsafeMutablePointer<Scalar>, _ tensor: Tensor
+  ) {
+    R.add(out, a, b, tensor.count)
+    tensor.type.round(out, tensor.count)
+  }
+
+  /// Calls `body` with x + bias, rounded to the type of x.
+  private func withBias(
+    _ x: UnsafeMutablePointer<Scalar>, _ bias: UnsafeMutablePointer<Scalar>, _ tensor: Tensor,
+    _ body: (UnsafeMutablePointer<Scalar>) -> Void
+  ) {
+    let sum = UnsafeMutablePointer<Scalar>.allocate(capacity: tensor.count)
+    defer { sum.deallocate() }
+    for index in 0..<tensor.count { sum[index] = x[index] + bias[index % tensor.columns] }
+    tensor.type.round(sum, tensor.count)
+    body(sum)
   }
 
   /// Whole logits at once: small shapes only.
@@ -231,8 +284,11 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     guard call.outputs.count > 1 else {
       return R.crossEntropyForward(losses, logits, targets, x.rows, w.rows)
     }
-    R.crossEntropyBackward(
-      losses, logits, targets, x.rows, w.rows, scalars(call.inputs[3])[Control.tokenWeight.rawValue])
+    let control = scalars(call.inputs[3])
+    var weight = control[Control.tokenWeight.rawValue]
+    if case .headLossGradient(let op) = call.op, op.isScaled { weight *= control[Control.lossScale.rawValue] }
+    R.crossEntropyBackward(losses, logits, targets, x.rows, w.rows, weight)
+    x.type.round(logits, x.rows * w.rows)
     R.product(
       x.rows, x.columns, w.rows, logits, w.rows, false, scalars(w), w.columns, false,
       scalars(call.outputs[1].tensor), x.columns, call.outputs[1].accumulates(microbatch: microbatch))

@@ -1,3 +1,4 @@
+import ApusCore
 import ApusForesight
 import ApusModels
 import ApusProgram
@@ -42,18 +43,20 @@ package struct TrainingBenchmark {
   private let peak: Double
   private let threads: Int
   private let highWater: Int
+  private let scale: LossScale?
 
   /// Measures the peak, prepares the step and runs steps 1 and 2 over a poisoned arena.
   package init(
     _ model: ModelConfiguration, microBatchSize: Int, sequenceLength: Int, accumulation: Int = 1,
-    recomputation: RecomputationSettings = .none, threads: Int
+    recomputation: RecomputationSettings = .none, precision: PrecisionPolicy = .fp32, threads: Int
   ) throws {
     self.model = model
     self.sequenceLength = sequenceLength
     self.threads = threads
     peak = try MachineMeasurement.measure(threads: threads, measuresMemory: false).peakFLOPsPerSecond
     let settings = TrainingProgramSettings(
-      microBatchSize: microBatchSize, sequenceLength: sequenceLength, recomputation: recomputation)
+      microBatchSize: microBatchSize, sequenceLength: sequenceLength, recomputation: recomputation,
+      precision: precision)
     executor = try Executor(.training(model, settings), threads: threads)
     source = MadeUpTokens(vocabularySize: model.vocabularySize, sequenceLength: sequenceLength)
     loop = StepLoop(
@@ -61,14 +64,21 @@ package struct TrainingBenchmark {
       optimizer: settings.optimizer)
     executor.poison()
     executor.initializeParameters(seed: 1)
-    for step in 1...2 { _ = try loop.run(step: step, learningRate: 1e-4, source) }
+    var scale = precision.scalesLoss ? LossScale() : nil
+    for step in 1...2 {
+      let outcome = try loop.run(step: step, learningRate: 1e-4, scale: scale, source)
+      scale?.record(outcome)
+    }
     highWater = executor.arenaHighWater
+    self.scale = scale
   }
 
   /// Times `steps` further steps.
   package func run(steps: Int) throws -> Result {
     var outcomes: [StepOutcome] = []
-    for step in 3..<3 + steps { outcomes.append(try loop.run(step: step, learningRate: 1e-4, source)) }
+    for step in 3..<3 + steps {
+      outcomes.append(try loop.run(step: step, learningRate: 1e-4, scale: scale, source))
+    }
     func median(_ value: (StepOutcome) -> Double) -> Double {
       outcomes.map(value).sorted()[outcomes.count / 2]
     }

@@ -12,10 +12,12 @@ package struct CheckpointState: Codable, Hashable, Sendable {
   package var seed: Int
   package var configurationYAML: String
   package var tokenizerFingerprint: String
+  /// Present in runs that scale their loss.
+  package var lossScale: LossScale?
 
   package init(
     step: Int, tokensSeen: Int, model: ModelConfiguration, seed: Int, configurationYAML: String,
-    tokenizerFingerprint: String
+    tokenizerFingerprint: String, lossScale: LossScale? = nil
   ) {
     self.step = step
     self.tokensSeen = tokensSeen
@@ -23,5 +25,6 @@ package struct CheckpointState: Codable, Hashable, Sendable {
     self.seed = seed
     self.configurationYAML = configurationYAML
     self.tokenizerFingerprint = tokenizerFingerprint
+    self.lossScale = lossScale
   }
 }

@@ -34,6 +34,7 @@ package struct TrainingRun: ~Copyable {
   private var events: TensorBoardWriter?
   private var progress: ProgressLine
   private var tokensSeen: Int
+  private var lossScale: LossScale?
 
   private var configuration: Configuration { setup.configuration }
   private var training: TrainingSection { setup.configuration.training }
@@ -84,6 +85,7 @@ package struct TrainingRun: ~Copyable {
     self.progress = progress
     flopsPerToken = ModelFLOPs(setup.model, sequenceLength: setup.settings.sequenceLength).perToken(.causal)
     tokensSeen = setup.tokensSeen
+    lossScale = setup.lossScale
   }
 
   /// Runs all steps that are left, then validates, saves, writes a sample and the report.
@@ -103,7 +105,8 @@ package struct TrainingRun: ~Copyable {
       step += 1
       let outcome: StepOutcome
       do {
-        outcome = try loop.run(step: step, learningRate: rate.value(step: step), setup.dataset)
+        outcome = try loop.run(
+          step: step, learningRate: rate.value(step: step), scale: lossScale, setup.dataset)
       } catch {
         // Nothing was updated: what the steps before gave is saved.
         progress.finish()
@@ -116,6 +119,8 @@ package struct TrainingRun: ~Copyable {
       }
       isStopRequested = outcome.isStopRequested || (setup.place.isAlone && StopRequest.isPending)
       tokensSeen += outcome.tokens
+      let scaleOfStep = lossScale?.value
+      lossScale?.record(outcome)
       speed.add(tokens: outcome.tokens, seconds: outcome.seconds)
       loss = outcome.loss
       let isLast = step == training.steps
@@ -123,7 +128,7 @@ package struct TrainingRun: ~Copyable {
       if isLast || (training.validateEvery > 0 && step.isMultiple(of: training.validateEvery)) {
         validation = try validate(isLast: isLast)
       }
-      do { try log(step, outcome, rate.value(step: step), validation, speed) } catch {
+      do { try log(step, outcome, rate.value(step: step), scaleOfStep, validation, speed) } catch {
         // The steps so far are worth more than their record.
         if setup.place.isAlone { try? save(step) }
         throw error
@@ -160,8 +165,8 @@ package struct TrainingRun: ~Copyable {
   }
 
   private mutating func log(
-    _ step: Int, _ outcome: StepOutcome, _ rate: Double, _ validation: Validation.Result?,
-    _ speed: Throughput
+    _ step: Int, _ outcome: StepOutcome, _ rate: Double, _ scale: Double?,
+    _ validation: Validation.Result?, _ speed: Throughput
   ) throws {
     guard setup.place.isFirst else { return }
     let tokensPerSecond = Double(outcome.tokens) / outcome.seconds
@@ -175,8 +180,8 @@ package struct TrainingRun: ~Copyable {
       modelFLOPsUtilization: tokensPerSecond * flopsPerToken / peak,
       peakMemoryBytes: ProcessMemory.peakResidentBytes, tokensSeen: tokensSeen,
       secondsLeft: Double((training.steps - step) * training.globalBatchTokens) / speed.value,
-      validationLoss: validation?.loss, validationBitsPerByte: validation?.bitsPerByte,
-      communication: outcome.communicationRecords)
+      validationLoss: validation?.loss, validationBitsPerByte: validation?.bitsPerByte, lossScale: scale,
+      skippedSteps: lossScale?.skippedSteps, communication: outcome.communicationRecords)
     try metrics?.append(record)
     try events?.append(record)
     progress.show(record)
@@ -187,7 +192,7 @@ package struct TrainingRun: ~Copyable {
     let state = CheckpointState(
       step: step, tokensSeen: tokensSeen, model: setup.model, seed: training.seed,
       configurationYAML: configuration.resolvedYAML,
-      tokenizerFingerprint: setup.data.tokenizer?.fingerprint ?? "")
+      tokenizerFingerprint: setup.data.tokenizer?.fingerprint ?? "", lossScale: lossScale)
     try SharedCheckpoint(store: setup.store, place: setup.place).save(
       step: step, pieces: WeightExchange(setup.executor).checkpointPieces(moments: true), state: state)
     note("checkpoint: step \(step) saved in \(watch.seconds.formatted(decimals: 2)) s")

@@ -26,6 +26,8 @@ struct TrainingSetup {
   /// The last step of the checkpoint that the run goes on from; 0 for a new run.
   let firstStep: Int
   let tokensSeen: Int
+  /// The scale of the loss that the run goes on with; nil where the loss is not scaled.
+  let lossScale: LossScale?
 
   /// - Parameter note: told what is done, line by line.
   init(
@@ -46,8 +48,9 @@ struct TrainingSetup {
     if fixedVocabulary == nil { model.vocabularySize = configuration.data.tokenizerVocabularySize }
     var settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), evaluates: configuration.data.hasValidation,
-      layout: configuration.layout.ranks, communication: configuration.layout.communication)
+      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
+      evaluates: configuration.data.hasValidation, layout: configuration.layout.ranks,
+      communication: configuration.layout.communication)
     try configuration.check(shape: model, tokenizerVocabularySize: 0)
     let catalogue = CPUCatalogue(threads: threads)
     settings.recomputation = try training.recomputation.settings(
@@ -94,13 +97,16 @@ struct TrainingSetup {
     note(Self.planLine(program, executor.plan))
     if !place.isAlone { note(Self.ranksLine(configuration.layout, threads)) }
     executor.initializeParameters(seed: UInt64(bitPattern: Int64(training.seed)))
+    try executor.gatherWeights()
 
     guard start == .resume else {
       if let from {
         try WeightExchange(executor).read(from: from.source)
+        try executor.gatherWeights()
         note("weights: from \(from.description)")
       }
       (firstStep, tokensSeen) = (0, 0)
+      lossScale = settings.precision.scalesLoss ? LossScale() : nil
       return
     }
     let checkpoint = try Self.latest(store, folder, place, note: note)
@@ -127,7 +133,9 @@ struct TrainingSetup {
       note("configuration: changed since the checkpoint was saved; the run goes on with the new one")
     }
     try WeightExchange(executor).read(from: checkpoint, moments: true)
+    try executor.gatherWeights()
     (firstStep, tokensSeen) = (state.step, state.tokensSeen)
+    lossScale = settings.precision.scalesLoss ? state.lossScale ?? LossScale() : nil
     note("resumed after step \(state.step)")
   }
 

@@ -19,6 +19,8 @@ package struct StepOutcome: Hashable, Sendable {
   package var communication: [MeshAxis: CommunicationCounters] = [:]
   /// Whether some rank has been asked to stop after this step.
   package var isStopRequested = false
+  /// Whether the scaled gradients overflowed and the update was skipped.
+  package var isSkipped = false
 }
 
 extension StepOutcome {
@@ -97,8 +99,23 @@ package struct StepLoop {
 
   /// Runs step `step` (counted from 1) on its samples.
   ///
+  /// - Parameter scale: the loss's factor, where the program scales its loss. An overflow then skips the update
+  ///   as long as a smaller factor is left; the caller records the outcome in the scale. Skipped steps do not
+  ///   count in AdamW's bias corrections.
   /// - Throws: `NonFiniteStep` before anything is updated, or what the source throws.
-  package func run(step: Int, learningRate: Double, _ source: some BatchSource) throws -> StepOutcome {
+  package func run(
+    step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource
+  ) throws -> StepOutcome {
+    try run(step: step, learningRate: learningRate, scale: scale, source) { kind, microbatch, isLast in
+      try executor.run(kind, microbatch: microbatch, isLast: isLast)
+    }
+  }
+
+  /// As above; `execute` runs each segment, so that a profile can look at its instructions.
+  package func run(
+    step: Int, learningRate: Double, scale: LossScale? = nil, _ source: some BatchSource,
+    execute: (Segment.Kind, _ microbatch: Int, _ isLast: Bool) throws -> Void
+  ) throws -> StepOutcome {
     let program = executor.program
     guard let targets = program.targets, let loss = program.loss, let norm = program.gradientNorm else {
       require(false, "the program is not a training step")
@@ -128,8 +145,10 @@ package struct StepLoop {
       tokens: outcome.tokens, wantsStop: StopRequest.isPending)
     executor.set(.tokenWeight, 1 / Double(max(1, outcome.tokens)))
     executor.set(.learningRate, learningRate)
-    executor.set(.correction1, 1 - pow(beta1, Double(step)))
-    executor.set(.correction2, 1 - pow(beta2, Double(step)))
+    let updates = Double(step - (scale?.skippedSteps ?? 0))
+    executor.set(.correction1, 1 - pow(beta1, updates))
+    executor.set(.correction2, 1 - pow(beta2, updates))
+    executor.set(.lossScale, scale?.value ?? 1)
     for action in Schedule.accumulation(microbatches: microbatches) {
       switch action {
       case .run(let kind, let microbatch):
@@ -137,9 +156,7 @@ package struct StepLoop {
           outcome.dataSeconds += try Stopwatch.measure { _ = try load(microbatch) }
         }
         let isLast = microbatch == microbatches - 1 || (kind != .forward && kind != .backward)
-        let seconds = try Stopwatch.measure {
-          try executor.run(kind, microbatch: microbatch, isLast: isLast)
-        }
+        let seconds = try Stopwatch.measure { try execute(kind, microbatch, isLast) }
         switch kind {
         case .forward: outcome.forwardSeconds += seconds
         case .backward: outcome.backwardSeconds += seconds
@@ -149,6 +166,11 @@ package struct StepLoop {
         outcome.loss = Double(executor.floats(loss)[0])
         outcome.gradientNorm = Double(executor.floats(norm)[0])
         guard outcome.loss.isFinite, outcome.gradientNorm.isFinite else {
+          if let scale, scale.canShrink {
+            outcome.isSkipped = true
+            outcome.seconds = clock.seconds
+            return outcome
+          }
           throw NonFiniteStep(
             step: step, loss: outcome.loss, gradientNorm: outcome.gradientNorm, parameters: nonFinite())
         }
@@ -167,9 +189,12 @@ package struct StepLoop {
     for unit in executor.program.units {
       for parameter in unit.parameters where names.count < 3 {
         guard let gradients = unit.gradients else { continue }
+        let held = executor.values(unit.part(of: gradients))
         let isFinite = parameter.parts.allSatisfy { part in
-          executor.runs(of: part, parameter, unit, in: gradients).allSatisfy {
-            $0.values.allSatisfy(\.isFinite)
+          executor.boxes(of: part, parameter, unit, in: unit.part(of: gradients)).allSatisfy { box in
+            box.runs(globalColumns: part.columns).allSatisfy { run in
+              held[run.offset..<run.offset + run.count].allSatisfy(\.isFinite)
+            }
           }
         }
         if !isFinite { names.append(parameter.name) }

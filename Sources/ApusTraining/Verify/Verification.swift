@@ -105,25 +105,23 @@ package struct Verification {
     var outcomes: [Outcome] = []
     var isFirst = true
     for (index, verified) in plan.cases.enumerated() where verified.layout.worldSize <= ranks {
-      let run = VerificationRun(verified: verified, alter: verified.layout.worldSize > 1 ? alter : { _ in })
-      var outcome = Outcome(verified)
-      do {
-        guard let found = try trace(run) else {
-          isFirst = false
-          if index.isMultiple(of: Self.repetition) { _ = try trace(run) }
-          continue
-        }
-        let key = Reference(model: verified.model, sequences: verified.sequences)
-        let expected = try references[key] ?? Self.reference(verified)
-        references[key] = expected
-        (outcome.errors, outcome.worstTensors) = Self.errors(found, expected)
-        if index.isMultiple(of: Self.repetition) {
-          outcome.repeated = try trace(run).map { Self.areEqual($0, found) }
-        }
-        outcome.passed = tolerances.allow(outcome.errors) && outcome.repeated != false
-      } catch let error as VerificationTrace.Inconsistency {
-        outcome.failure = "\(error)"
+      let alteration: @Sendable (inout StepProgram) -> Void = verified.layout.worldSize > 1 ? alter : { _ in }
+      let run = VerificationRun(verified: verified, alter: alteration)
+      let found = try trace(run)
+      let again = index.isMultiple(of: Self.repetition) ? try trace(run) : nil
+      guard let found else {
+        isFirst = false
+        continue
       }
+      var outcome = Outcome(verified)
+      let key = Reference(model: verified.model, sequences: verified.sequences)
+      let expected = try references[key] ?? Self.reference(verified)
+      references[key] = expected
+      (outcome.errors, outcome.worstTensors) = Self.errors(found, expected)
+      outcome.failure = found.inconsistency
+      outcome.repeated = again.map { Self.areEqual($0, found) }
+      outcome.passed =
+        tolerances.allow(outcome.errors) && outcome.repeated != false && outcome.failure == nil
       outcomes.append(outcome)
       tell(outcome)
     }

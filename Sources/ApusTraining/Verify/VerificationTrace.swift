@@ -14,11 +14,8 @@ struct VerificationTrace: Sendable {
   /// After the first and after the last step.
   var firstWeights: [String: [Float]] = [:]
   var weights: [String: [Float]] = [:]
-
-  /// Copies that are not equal, or elements that no rank has.
-  struct Inconsistency: Error, CustomStringConvertible {
-    let description: String
-  }
+  /// The first copies that are not equal, or element that no rank has, if there are any.
+  var inconsistency: String?
 }
 
 /// Runs a case on the ranks of a group.
@@ -52,6 +49,7 @@ struct VerificationRun {
     // What nobody wrote would show.
     executor.poison()
     executor.initializeParameters(seed: 7)
+    try executor.gatherWeights()
     var trace = VerificationTrace()
     for step in 1...Self.steps {
       try forwardAndBackward(executor, step: step)
@@ -60,12 +58,12 @@ struct VerificationRun {
       if let norm = program.gradientNorm { trace.norms.append(Double(executor.floats(norm)[0])) }
       if step == 1 {
         trace.gradients =
-          try assemble(executor, group) { unit in unit.gradients.map { unit.part(of: $0) } } ?? [:]
+          try assemble(executor, group, &trace) { unit in unit.gradients.map { unit.part(of: $0) } } ?? [:]
       }
       try executor.run(.optimizer)
-      if step == 1 { trace.firstWeights = try assemble(executor, group) { $0.weights } ?? [:] }
+      if step == 1 { trace.firstWeights = try assemble(executor, group, &trace) { $0.weights } ?? [:] }
     }
-    trace.weights = try assemble(executor, group) { $0.weights } ?? [:]
+    trace.weights = try assemble(executor, group, &trace) { $0.weights } ?? [:]
     return group.rank == 0 ? trace : nil
   }
 
@@ -110,9 +108,10 @@ struct VerificationRun {
   // MARK: Whole tensors
 
   /// Brings a buffer of every unit together on the first rank: whole tensors by published name. Copies must agree
-  /// to the last bit, and every element must be somewhere.
+  /// to the last bit, and every element must be somewhere; what is not so is noted.
   private func assemble(
-    _ executor: Executor, _ group: any Communicator, _ buffer: (ParameterUnit) -> Tensor?
+    _ executor: Executor, _ group: any Communicator, _ trace: inout VerificationTrace,
+    _ buffer: (ParameterUnit) -> Tensor?
   ) throws -> [String: [Float]]? {
     var own: [Float] = []
     for held in runs(executor.program, executor.position, buffer) {
@@ -130,15 +129,16 @@ struct VerificationRun {
         let tensor = whole[held.part.name] ?? WholeTensor(count: held.part.count)
         whole[held.part.name] = tensor
         if let index = tensor.put(values[next..<next + held.count], at: held.global) {
-          throw VerificationTrace.Inconsistency(
-            description: "\(held.part.name)[\(index)]: rank \(rank) holds another number than a copy of it")
+          trace.inconsistency =
+            trace.inconsistency
+            ?? "\(held.part.name)[\(index)]: rank \(rank) holds another number than a copy of it"
         }
         next += held.count
       }
     }
-    for (name, tensor) in whole {
+    for (name, tensor) in whole.sorted(by: { $0.key < $1.key }) {
       if let missing = tensor.isThere.firstIndex(of: false) {
-        throw VerificationTrace.Inconsistency(description: "\(name): element \(missing) is on no rank")
+        trace.inconsistency = trace.inconsistency ?? "\(name): element \(missing) is on no rank"
       }
     }
     return whole.mapValues(\.values)

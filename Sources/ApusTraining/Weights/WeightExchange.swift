@@ -3,7 +3,8 @@ import ApusCore
 import ApusProgram
 import ApusRuntime
 
-/// Copies weights and moments between an executor's arena and files, part by part under published names.
+/// Copies weights and moments between an executor's arena and files, part by part under published names, in
+/// float32: where there are master weights, those are the weights.
 ///
 /// A rank reads and writes the rectangles of each published tensor that it holds, whatever the layout that wrote
 /// a file.
@@ -30,6 +31,7 @@ package struct WeightExchange {
         }
       }
     }
+    executor.roundMasterWeights()
   }
 
   private func read(
@@ -140,7 +142,7 @@ package struct WeightExchange {
   private func tensor(of unit: ParameterUnit, _ buffer: Buffer) -> Tensor {
     let tensor: Tensor?
     switch buffer {
-    case .weights: tensor = unit.weights
+    case .weights: tensor = unit.weightsOfRecord
     case .firstMoment: tensor = unit.firstMoment
     case .secondMoment: tensor = unit.secondMoment
     }

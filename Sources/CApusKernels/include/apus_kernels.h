@@ -5,11 +5,14 @@
 // `accumulate` != 0 adds to the output instead of overwriting it.
 // Sums and statistics are taken in float32 unless said otherwise; results do not depend on the number of
 // threads. Kernels run on the shared pool (apus_parallel_for) and allocate nothing.
+//
+// A kernel is declared once, in apus_kernels_of_element.h or apus_kernels_of_pair.h, for all element types.
 #ifndef APUS_KERNELS_H
 #define APUS_KERNELS_H
 #include <stdint.h>
 
 #include "apus_vocabulary.h"
+#include "apus_element.h"
 
 // --- pool.c: the one thread pool, shared with oneDNN (libgomp) ---------------------------------------
 typedef void (*apus_task)(void *context, int64_t index);
@@ -20,103 +23,53 @@ int apus_thread_count(void);
 // dynamically (atomic counter). Nested calls run serially.
 void apus_parallel_for(int64_t count, apus_task task, void *context);
 
-// --- embedding.c -------------------------------------------------------------------------------------
-// out[t] = table[ids[t]]
-void apus_embedding_forward_f32(float *out, const float *table, const int32_t *ids, int64_t T, int64_t D);
-// dtable[ids[t]] += dout[t]; with accumulate == 0 the whole table (V rows) is zeroed first.
-void apus_embedding_backward_f32(
-    float *dtable, const float *dout, const int32_t *ids, int64_t T, int64_t D, int64_t V, int accumulate);
-// out[t] = x[t] + table[start + t % S]; out may be x.
-void apus_position_forward_f32(
-    float *out, const float *x, const float *table, int64_t T, int64_t D, int64_t S, int64_t start);
-// dtable[p] (+)= sum of dout[t] over t % S == p, p < S; rows S..<P are zeroed when not accumulating.
-void apus_position_backward_f32(
-    float *dtable, const float *dout, int64_t T, int64_t D, int64_t S, int64_t P, int accumulate);
-
-// --- norm.c ------------------------------------------------------------------------------------------
-// y = (x - mean) * rstd * w + b. Saves mean[T] and rstd[T]. y may be x.
-void apus_layernorm_forward_f32(
-    float *y, float *mean, float *rstd, const float *x, const float *w, const float *b, int64_t T, int64_t D,
-    float epsilon);
-// dx may be dy.
-void apus_layernorm_backward_f32(
-    float *dx, const float *dy, const float *x, const float *w, const float *mean, const float *rstd,
-    int64_t T, int64_t D, int accumulate);
-// dw[d] (+)= sum_t dy[t,d] * (x[t,d] - mean[t]) * rstd[t];  db[d] (+)= sum_t dy[t,d]
-void apus_layernorm_backward_weights_f32(
-    float *dw, float *db, const float *dy, const float *x, const float *mean, const float *rstd, int64_t T,
-    int64_t D, int accumulate_w, int accumulate_b);
-// y = x * rstd * w, rstd = 1/sqrt(mean(x^2) + epsilon). Saves rstd[T]. y may be x.
-void apus_rmsnorm_forward_f32(
-    float *y, float *rstd, const float *x, const float *w, int64_t T, int64_t D, float epsilon);
-void apus_rmsnorm_backward_f32(
-    float *dx, const float *dy, const float *x, const float *w, const float *rstd, int64_t T, int64_t D,
-    int accumulate);
-void apus_rmsnorm_backward_weights_f32(
-    float *dw, const float *dy, const float *x, const float *rstd, int64_t T, int64_t D, int accumulate);
-
-// --- elementwise.c -----------------------------------------------------------------------------------
-// GELU, tanh form (Hendrycks and Gimpel 2016): 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). y may be x.
-void apus_gelu_forward_f32(float *y, const float *x, int64_t n);
-// dx (+)= dy * gelu'(x); dx may be dy.
-void apus_gelu_backward_f32(float *dx, const float *dy, const float *x, int64_t n, int accumulate);
-// gate_up holds [gate | up] side by side, T x 2F; y = silu(gate) * up, T x F.
-void apus_swiglu_forward_f32(float *y, const float *gate_up, int64_t T, int64_t F);
-void apus_swiglu_backward_f32(
-    float *dgate_up, const float *dy, const float *gate_up, int64_t T, int64_t F, int accumulate);
-// out = a + b; out may be a or b.
-void apus_add_f32(float *out, const float *a, const float *b, int64_t n);
-// out (+)= a
-void apus_copy_f32(float *out, const float *a, int64_t n, int accumulate);
-// out[n] (+)= sum_t x[t, n]; bias gradients. x has a row stride.
-void apus_column_sum_f32(float *out, const float *x, int64_t T, int64_t N, int64_t stride, int accumulate);
-
-// --- rotary.c ----------------------------------------------------------------------------------------
-// Rotates pairs (i, i + headSize/2) of the first `heads` heads of each row by the angle of position
-// start + t % S; remaining columns of the row (up to `width`) are copied. cosines and sines: P x headSize/2.
-// direction +1 forward, -1 backward (the transpose). out may be x.
-void apus_rotary_f32(
-    float *out, const float *x, const float *cosines, const float *sines, int64_t T, int64_t width,
-    int64_t heads, int64_t headSize, int64_t S, int64_t start, int direction);
-
-// --- attention.c -------------------------------------------------------------------------------------
-// Causal attention, tiled with an online softmax (Dao 2023, FlashAttention-2): no S x S matrix in memory.
+// --- shapes --------------------------------------------------------------------------------------------
 // batch * S = T rows; q has Hq heads of headSize side by side in a row, k and v have Hkv; head h of q reads
-// head h / (Hq/Hkv) of k and v. Any even headSize up to 256. lse: Hq x T (row h, column t), natural log.
+// head h / (Hq/Hkv) of k and v. Any even headSize up to 256.
 typedef struct {
   int64_t batch, S, Hq, Hkv, headSize;
   int64_t q_stride, k_stride, v_stride, o_stride;      // elements between rows
   int64_t dq_stride, dk_stride, dv_stride, do_stride;  // backward only
   float scale;                                         // 1/sqrt(headSize)
 } apus_attention_shape;
-// Bytes of scratch for a call on `threads` threads, at least apus_thread_count() of the call; no alignment
-// needed. `backward` 0 serves the forward and the cached form.
-int64_t apus_attention_scratch_bytes_f32(const apus_attention_shape *shape, int threads, int backward);
-void apus_attention_forward_f32(
-    const apus_attention_shape *shape, float *o, float *lse, const float *q, const float *k, const float *v,
-    void *scratch);
-// Overwrites dq, dk, dv. `dot` (Hq x T) receives the row sums of do * o.
-void apus_attention_backward_f32(
-    const apus_attention_shape *shape, float *dq, float *dk, float *dv, const float *d_o, const float *o,
-    const float *lse, float *dot, const float *q, const float *k, const float *v, void *scratch);
-// T = batch * S new rows at positions start..<start+T of one sequence (batch and S count only as T): their
-// k and v are appended to the caches (capacity x Hkv*headSize, dense), then row i attends to positions
-// 0...start+i.
-void apus_attention_cached_f32(
-    const apus_attention_shape *shape, float *o, const float *q, const float *k, const float *v,
-    float *k_cache, float *v_cache, int64_t start, void *scratch);
 
-// --- cross_entropy.c ---------------------------------------------------------------------------------
-// losses[t] = logsumexp(logits[t]) - logits[t, targets[t]]; a negative target gives 0.
-void apus_cross_entropy_forward_f32(
-    float *losses, const float *logits, const int32_t *targets, int64_t T, int64_t V);
-// The same losses; logits become their gradient times scale (0 where the target is negative), in place.
-void apus_cross_entropy_backward_f32(
-    float *losses, float *logits, const int32_t *targets, int64_t T, int64_t V, float scale);
+// Which elements are dropped: a function of seed, step, site and the element's place in the whole tensor
+// (its row and column in a matrix `width` wide), so every layout and every recomputation draws the same.
+// Element g = row * width + column is dropped where word g/16 % 4 of Philox 4x32-10, counter
+// (c low, c high, site, step) with c = g/64 * 16 + g % 16, key `seed`, is below probability * 2^32.
+typedef struct {
+  uint64_t seed;
+  uint32_t step, site;                     // site: one number for each place in the model that drops
+  int64_t first_row, first_column, width;  // where this T x D part lies in the whole tensor
+  float probability;                       // 0 <= probability < 1
+} apus_dropout;
+
+// --- kernels of one element type -----------------------------------------------------------------------
+#define APUS_BODY "apus_kernels_of_element.h"
+#include "apus_each_element.h"
+#undef APUS_BODY
+
+// --- kernels of two element types ----------------------------------------------------------------------
+#define APUS_BODY "apus_kernels_of_pair.h"
+#include "apus_each_pair.h"
+#undef APUS_BODY
+// Rounds float32 to 16 bits: out = round(a), or round(out + a).
+void apus_copy_f32_bf16(apus_bf16 *out, const float *a, int64_t n, int accumulate);
+void apus_copy_f32_f16(apus_f16 *out, const float *a, int64_t n, int accumulate);
+double apus_copy_squares_f32_bf16(apus_bf16 *out, const float *a, int64_t n, int accumulate);
+double apus_copy_squares_f32_f16(apus_f16 *out, const float *a, int64_t n, int accumulate);
+
+// --- rows.c: blocks of matrices, whose types are known when they run; for products that convert -------
+// out[r] = x[r], widened to float32; strides in elements.
+void apus_widen_rows(
+    float *out, int64_t out_stride, const void *x, int64_t stride, apus_element type, int64_t rows,
+    int64_t columns);
+// out[r] = round(x[r] [+ bias] [+ out[r]]); bias may be null.
+void apus_round_rows(
+    void *out, int64_t out_stride, apus_element type, const float *x, int64_t stride, const void *bias,
+    apus_element bias_type, int64_t rows, int64_t columns, int accumulate);
 
 // --- optimizer.c -------------------------------------------------------------------------------------
-// Sum of squares in double precision, in a fixed order (blocks of 65,536).
-double apus_sum_of_squares_f32(const float *x, int64_t n);
 // AdamW (Loshchilov and Hutter 2019), one pass:  g = gradient * gradient_scale;
 //   m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
 //   p = p - lr * weight_decay * p - lr * (m / correction1) / (sqrt(v / correction2) + epsilon)
@@ -124,6 +77,16 @@ void apus_adamw_f32(
     float *p, float *m, float *v, const float *gradient, int64_t n, float learning_rate, float beta1,
     float beta2, float epsilon, float weight_decay, float correction1, float correction2,
     float gradient_scale);
+// The same on float32 master weights, m and v, with a gradient of either type; also writes
+// weights = round(master). One pass; bit-equal to widening the gradient, apus_adamw_f32 and rounding.
+void apus_adamw_bf16(
+    apus_bf16 *weights, float *master, float *m, float *v, const void *gradient, apus_element gradient_type,
+    int64_t n, float learning_rate, float beta1, float beta2, float epsilon, float weight_decay,
+    float correction1, float correction2, float gradient_scale);
+void apus_adamw_f16(
+    apus_f16 *weights, float *master, float *m, float *v, const void *gradient, apus_element gradient_type,
+    int64_t n, float learning_rate, float beta1, float beta2, float epsilon, float weight_decay,
+    float correction1, float correction2, float gradient_scale);
 
 // --- random.c ----------------------------------------------------------------------------------------
 // Philox 4x32-10 (Salmon et al. 2011). out[i] is drawn at counter `first + i` of stream `key`: the numbers

@@ -4,14 +4,10 @@
 #define APUS_VOCABULARY_H
 #include <stdint.h>
 
-// out[t] = table[ids[t] - first] where the rank has that row, otherwise zeros.
-void apus_embedding_part_forward_f32(
-    float *out, const float *table, const int32_t *ids, int64_t T, int64_t D, int64_t first, int64_t count);
-// dtable[ids[t] - first] += dout[t] for the ids that the rank has; without `accumulate` all `rows` rows are zeroed
-// first.
-void apus_embedding_part_backward_f32(
-    float *dtable, const float *dout, const int32_t *ids, int64_t T, int64_t D, int64_t rows, int64_t first,
-    int64_t count, int accumulate);
+// out[t] = table[ids[t] - first] where the rank has that row, otherwise zeros; rows of `row_bytes` bytes, zero being
+// all bits zero.
+void apus_embedding_part_forward(
+    void *out, const void *table, const int32_t *ids, int64_t T, int64_t row_bytes, int64_t first, int64_t count);
 // statistics[t] = the largest of the rank's logits (-infinity where it has none), the sum of exponentials of the
 // others' distance to it, and the target's logit (0 where another rank has it). logits: T x V, V >= count.
 void apus_cross_entropy_statistics_f32(

@@ -1,14 +1,17 @@
 // Matrix products through oneDNN's C API, 2.x and 3.x.
 //
 // A product is made once for its shapes (a "primitive", cached by the caller) and run many times.
-// Row-major matrices with a row stride in elements. oneDNN runs on libgomp's threads. Create and run a
-// product with the same number of threads: oneDNN divides the work, and its scratch, at creation.
+// Row-major matrices of float32, bf16 or fp16, with a row stride in elements. oneDNN runs on libgomp's
+// threads. Create and run a product with the same number of threads: oneDNN divides the work, and its
+// scratch, at creation.
 //
 // A product holds the addresses of the run in progress: one product must not be run by two threads at
 // once. Different products may.
 #ifndef APUS_MATRIX_H
 #define APUS_MATRIX_H
 #include <stdint.h>
+
+#include "apus_element.h"
 
 typedef struct apus_product apus_product;
 
@@ -20,6 +23,10 @@ typedef struct {
   int32_t transpose_b;                   // B is stored N x K
   int32_t accumulate;                    // add to what C holds
   int32_t has_bias;                      // a row of N numbers is added to every row of C
+  // Types of A, B, C and the bias, in any combination. Sums are float32, rounded to C's type once. Products
+  // of bf16 run on the processor's own bf16 instructions where it has them; every other product with a
+  // 16-bit type converts blocks to float32 in the scratch and multiplies there.
+  apus_element a_type, b_type, c_type, bias_type;
 } apus_product_shape;
 
 // Returns NULL on failure and writes one line to `message` (capacity bytes).
@@ -30,10 +37,11 @@ int64_t apus_product_scratch_bytes(const apus_product *product);
 // the width and the stride of C are left alone. 2 M N K FLOPs.
 // Returns 0, or oneDNN's status. `bias` may be NULL when has_bias is 0; `scratch` when no bytes are needed.
 int apus_product_run(
-    apus_product *product, const float *a, const float *b, float *c, const float *bias, void *scratch);
+    apus_product *product, const void *a, const void *b, void *c, const void *bias, void *scratch);
 void apus_product_destroy(apus_product *product);
 // What runs: oneDNN's own name for the primitive's code, e.g. "gemm:jit" or "brg:avx512_core", or "sgemm"
-// where its GEMM is called directly. "ref:any" is oneDNN's slow fallback and must not happen.
+// where its GEMM is called directly, or "convert:sgemm" where 16-bit blocks are converted first. "ref:any" is
+// oneDNN's slow fallback and must not happen.
 const char *apus_product_implementation(const apus_product *product);
 // "2.6.3" and the instruction set that oneDNN picked, e.g. "avx2".
 const char *apus_matrix_library_version(void);

@@ -1,3 +1,4 @@
+import ApusConfiguration
 import ApusCore
 import ApusModels
 import ApusProgram
@@ -119,7 +120,12 @@ enum BenchCommand {
       .value(
         "recomputation", "POLICY", .choice(RecomputationPolicy.allCases.map(\.rawValue)), default: "none",
         help: "What backward computes again: none, selective or full."),
-      .value("precision", "P", .choice(["fp32"]), default: "fp32", help: "Element type of the arithmetic."),
+      .value(
+        "precision", "P", .choice(TrainingSection.Precision.allCases.map(\.rawValue)), default: "fp32",
+        help: "Number format of weights and activations: fp32, bf16 or fp16."),
+      .value(
+        "gradient-precision", "P", .choice(TrainingSection.GradientPrecision.allCases.map(\.rawValue)),
+        default: "fp32", help: "Number format of the gradients' sums: fp32, or bf16 with --precision bf16."),
       .value(
         "steps", "N", .integer(1...1_000_000), default: "10", help: "Timed steps, after two to warm up."),
       threads,
@@ -150,10 +156,18 @@ enum BenchCommand {
           "--sequence-length \(length): \(arguments.required("model")) takes at most \(model.maximumSequenceLength)"
         )
       }
+      var training = TrainingSection(steps: 1, sequenceLength: length)
+      training.precision = arguments.choice("precision", TrainingSection.Precision.self) ?? .fp32
+      training.gradientPrecision =
+        arguments.choice("gradient-precision", TrainingSection.GradientPrecision.self) ?? .fp32
+      guard training.precision == .bf16 || training.gradientPrecision == .fp32 else {
+        throw UsageError("--gradient-precision bf16 needs --precision bf16")
+      }
       let benchmark = try TrainingBenchmark(
         model, microBatchSize: arguments.integer("micro-batch") ?? 1, sequenceLength: length,
         accumulation: arguments.integer("accumulation") ?? 1,
         recomputation: .uniform(arguments.choice("recomputation", RecomputationPolicy.self) ?? .none),
+        precision: training.precisionPolicy,
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       let result = try benchmark.run(steps: arguments.integer("steps") ?? 1)
       let operations = arguments.flag("profile") ? benchmark.profile() : nil

@@ -15,6 +15,28 @@ struct ClosedForms: Encodable {
     }
   }
 
+  /// A row of B10's table: bytes a parameter, by what they are for.
+  struct Recipe: Encodable {
+    let name: String
+    let weights, gradients, masterWeights, gradientSums, moments, total: Int
+
+    enum CodingKeys: String, CodingKey {
+      case name, weights, gradients, moments, total
+      case masterWeights = "master_weights"
+      case gradientSums = "gradient_sums"
+    }
+
+    init(_ recipe: PrecisionRecipe) {
+      name = recipe.name
+      weights = recipe.weightBytesPerParameter
+      gradients = recipe.gradientBytesPerParameter
+      masterWeights = recipe.masterWeightBytesPerParameter
+      gradientSums = recipe.gradientSumBytesPerParameter
+      moments = recipe.momentBytesPerParameter
+      total = recipe.bytesPerParameter
+    }
+  }
+
   struct Activations: Encodable {
     let recomputation: String
     let bytes: Int
@@ -26,15 +48,18 @@ struct ClosedForms: Encodable {
   }
 
   let states: [States]
+  /// The published recipes (B10), and what Apus keeps in place of the first.
+  let recipes = PrecisionRecipe.published.map(Recipe.init) + [Recipe(.bfloat16AccumulatingInFloat32)]
   let activations: [Activations]
   /// What a layer of the textbook's transformer keeps.
   let layer: [Item]
   private let formula: ActivationFormula
   private let shape: TransformerShape
   private let kept: SavedActivations
+  private let precision: String
 
   enum CodingKeys: String, CodingKey {
-    case activations
+    case activations, recipes
     case states = "model_states"
     case layer = "activations_of_layer"
   }
@@ -56,10 +81,11 @@ struct ClosedForms: Encodable {
     }
     layer = formula.items.map { Item(block: $0.block.rawValue, name: $0.name, bytes: $0.size.bytes) }
     kept = estimate.savedActivations
+    precision = estimate.settings.precision.compute.shortName
   }
 
   var text: String {
-    [statesText, discrepancyText, activationsText, layerText, costText].joined(separator: "\n")
+    [statesText, discrepancyText, recipesText, activationsText, layerText, costText].joined(separator: "\n")
   }
 
   private var statesText: String {
@@ -96,6 +122,27 @@ struct ClosedForms: Encodable {
       """
   }
 
+  /// Table B10: formats and bytes of published recipes.
+  private var recipesText: String {
+    var table = TextTable([
+      .text("bytes a parameter (B10)"), .number("weights"), .number("gradients"), .number("master"),
+      .number("gradient sums"), .number("moments"), .number("total"), .number("against 20"),
+    ])
+    for recipe in recipes {
+      let saved = 100 * (1 - Double(recipe.total) / 20)
+      table.add([
+        recipe.name, "\(recipe.weights)", "\(recipe.gradients)", "\(recipe.masterWeights)",
+        "\(recipe.gradientSums)", "\(recipe.moments)", "\(recipe.total)",
+        saved == 0 ? "" : "-\(saved.formatted(decimals: 0)) %",
+      ])
+    }
+    return table.description + """
+      The last line is what Apus keeps where bf16 gradients are summed in fp32: products add to the sums
+      directly, so that the 2 bytes of a bf16 gradient do not exist.
+
+      """
+  }
+
   private var activationsText: String {
     let formulas = [
       "none": "S13: L s b h (34 + 5 a s / h)", "selective": "S16: L s b h 34", "full": "S15: L s b h 2",
@@ -107,7 +154,7 @@ struct ClosedForms: Encodable {
     table.add(["this program", "counted in it", kept.bytes.description])
     return table.description + """
       The formula's transformer keeps bf16 tensors, dropout masks and the attention matrix, and is 4 h wide;
-      Apus keeps fp32 tensors, has no dropout, and computes the attention matrix tile by tile.
+      this program keeps \(precision) tensors, no masks, and computes the attention matrix tile by tile.
 
       """
   }

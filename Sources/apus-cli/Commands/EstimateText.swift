@@ -21,7 +21,7 @@ enum EstimateText {
       \(job.title): \(model.family.rawValue), \(model.layerCount) layers, hidden size \(model.hiddenSize), \
       \(model.headCount) heads (\(model.keyValueHeadCount) key-value), vocabulary \(model.vocabularySize.grouped)
       Step: \(settings.microBatchSize) sequences of \(settings.sequenceLength) tokens a micro-batch, \
-      \(estimate.accumulation) micro-batch\(estimate.accumulation == 1 ? "" : "es") a step, \(estimate.tokensOfStep.grouped) tokens; fp32, \
+      \(estimate.accumulation) micro-batch\(estimate.accumulation == 1 ? "" : "es") a step, \(estimate.tokensOfStep.grouped) tokens; \(settings.precision.name), \
       CPU workspace for \(job.threads) threads
 
       """
@@ -41,9 +41,15 @@ enum EstimateText {
     func add(_ name: String, _ size: ByteCount, _ note: String = "") {
       table.add([name, size.description, size.bytes.grouped, note])
     }
-    add("parameters", estimate.byteCount(of: .parameter), "4 a parameter")
-    add("gradients", estimate.byteCount(of: .gradient), "4 a parameter, summed in place")
-    add("optimizer states", estimate.byteCount(of: .optimizerState), "8 a parameter, AdamW's moments")
+    let precision = estimate.settings.precision
+    add("parameters", estimate.byteCount(of: .parameter), "\(precision.compute.byteCount) a parameter")
+    add(
+      "gradients", estimate.byteCount(of: .gradient),
+      "\(precision.gradients.byteCount) a parameter, summed in place")
+    add(
+      "optimizer states", estimate.byteCount(of: .optimizerState),
+      precision.hasMasterWeights
+        ? "12 a parameter, master weights and AdamW's moments" : "8 a parameter, AdamW's moments")
     add("activations", estimate.byteCount(of: .activation), "alive at the fullest instruction")
     add("workspace", estimate.byteCount(of: .workspace), "scratch of that instruction")
     add("inputs", estimate.byteCount(of: .input))

@@ -33,7 +33,8 @@ struct EstimatedJob {
     try configuration.check(shape: shape, tokenizerVocabularySize: 0)
     var settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), evaluates: configuration.data.hasValidation)
+      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
+      evaluates: configuration.data.hasValidation)
     accumulation = training.gradientAccumulation
     threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
     recomputation = training.recomputation

@@ -1,0 +1,67 @@
+/// Seconds of collectives on the links of a cluster.
+///
+/// A ring over n ranks takes (n - 1) steps a pass (all-reduce: two passes) and moves (n - 1)/n of the tensor
+/// over each link a pass (Patarasuk and Yuan 2009; domain reference B11). A tree all-reduce takes two times
+/// log2 of the nodes steps between nodes (Sanders et al. 2009); the cheaper of both is taken, as
+/// communication libraries choose. Where the cluster has a measured curve and the group fills whole nodes,
+/// the curve gives the bandwidth at its own message size, and latency changes it for other sizes.
+package struct CollectiveCost: Sendable {
+  let hardware: HardwareDescription
+  let constants: CostConstants
+
+  /// Seconds of one call among the ranks of `placement`.
+  package func seconds(_ kind: CollectiveKind, bytes: Double, _ placement: RankPlacement) -> Double {
+    guard placement.ranks > 1, bytes > 0 else { return 0 }
+    let n = Double(placement.ranks)
+    if kind == .sendReceive {
+      let crosses = placement.ranksPerNode == 1 && placement.ranks > 1 && placement.devicesPerNode > 0
+      return sendSeconds(bytes: bytes, crossesNodes: crosses)
+    }
+    let passes: Double = kind == .allReduce ? 2 : 1
+    let share = kind == .allToAll ? (n - 1) / n : passes * (n - 1) / n
+    let bandwidth = self.bandwidth(kind, placement)
+    return latency(kind, placement) + share * bytes / bandwidth
+  }
+
+  /// Latency of all steps.
+  func latency(_ kind: CollectiveKind, _ placement: RankPlacement) -> Double {
+    let passes: Double = kind == .allReduce ? 2 : 1
+    let (n, nodes) = (Double(placement.ranks), Double(placement.nodes))
+    let inner = hardware.nodeLink.latency * constants.collectiveLatency
+    let outer = hardware.network.latency * constants.collectiveLatency
+    if nodes <= 1 { return constants.collectiveStart + passes * (n - 1) * inner }
+    let ring = passes * ((n - nodes) * inner + nodes * outer)
+    // A tree between nodes, a chain inside each.
+    let tree = passes * (Double(placement.ranksPerNode - 1) * inner + 2 * (logarithm(nodes) / 0.6931) * outer)
+    return constants.collectiveStart + (kind == .allReduce ? min(ring, tree) : ring)
+  }
+
+  /// Bus bandwidth of a group.
+  func bandwidth(_ kind: CollectiveKind, _ placement: RankPlacement) -> Double {
+    let inner = hardware.nodeLink.bandwidth * constants.nodeLinkEfficiency
+    guard placement.nodes > 1 else { return inner }
+    // The groups that lie side by side in a node share its ports.
+    let share = Double(placement.ranksPerNode) / Double(placement.devicesPerNode)
+    let outer = hardware.network.bandwidth * constants.networkEfficiency * share
+    var bandwidth = min(inner, outer)
+    if let curve = hardware.curve, placement.ranksPerNode == placement.devicesPerNode {
+      // What the curve's own latency leaves for bandwidth at its message size.
+      let n = Double(placement.ranks)
+      let bytes = (kind == .allReduce ? 2 : 1) * (n - 1) / n * curve.messageBytes
+      let total = bytes / curve.bandwidth(kind, nodes: placement.nodes)
+      bandwidth = min(inner, bytes / max(total - latency(kind, placement), 0.3 * total))
+    }
+    return bandwidth
+  }
+
+  /// One message from a device to another.
+  package func sendSeconds(bytes: Double, crossesNodes: Bool) -> Double {
+    let link = crossesNodes ? hardware.network : hardware.nodeLink
+    // Every device of a node sends at the same time, so each has its share of the ports.
+    let bandwidth =
+      crossesNodes
+      ? link.bandwidth * constants.networkEfficiency / Double(hardware.devicesPerNode)
+      : link.bandwidth * constants.nodeLinkEfficiency
+    return constants.collectiveStart + link.latency * constants.collectiveLatency + bytes / bandwidth
+  }
+}

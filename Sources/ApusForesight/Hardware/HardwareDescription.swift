@@ -1,0 +1,99 @@
+/// A kind of accelerator in its usual node and network: everything that prices depend on.
+///
+/// Bytes are bytes, rates are a second, times are seconds. Read from YAML (`HardwareDescription+YAML.swift`);
+/// those that are shipped state the source of each number beside it.
+package struct HardwareDescription: Hashable, Sendable {
+  /// What a layout file or a row calls it: `H100-80GB`.
+  package var name: String
+  /// Other spellings.
+  package var aliases: [String]
+  package var architecture: Architecture
+  /// Dense matrix FLOP/s by element type, the figure that utilisation is measured against.
+  package var peakFLOPs: [Precision: Double]
+  /// Share of the peak that large matrix products keep under the power limit.
+  package var sustained: Double
+  /// Units that work on tiles side by side (streaming multiprocessors; cores).
+  package var multiprocessors: Int
+  /// What a program may allocate on an idle device.
+  package var memoryBytes: Double
+  package var memoryBandwidth: Double
+  /// What the driver, the libraries and the communicators take beside the program's tensors.
+  package var runtimeBytes: Double
+  /// The shortest time between two kernels of a stream.
+  package var launchSeconds: Double
+  package var devicesPerNode: Int
+  package var nodeLink: Link
+  package var network: Link
+  /// Measured collectives of whole nodes over this network, where there are some.
+  package var curve: CollectiveCurve?
+
+  /// Generations that share kernels and their efficiency.
+  package enum Architecture: String, Hashable, Sendable, CaseIterable {
+    case volta, ampere, hopper, blackwell, processor
+  }
+
+  /// Element types that matrix units multiply.
+  package enum Precision: String, Hashable, Sendable, CaseIterable {
+    case fp32, tf32, fp16, bf16, fp8
+  }
+
+  /// A link as one device sees it.
+  package struct Link: Hashable, Sendable {
+    package var name: String
+    /// Bytes a second in one direction: of a device inside a node; of the whole node between nodes.
+    package var bandwidth: Double
+    /// From one device to the next, software included.
+    package var latency: Double
+  }
+
+  /// Peak of a type; types that the device lacks fall back to the nearest that it has.
+  package func peak(_ precision: Precision) -> Double {
+    let order: [Precision] =
+      switch precision {
+      case .fp8: [.fp8, .bf16, .fp16, .tf32, .fp32]
+      case .bf16: [.bf16, .fp16, .tf32, .fp32]
+      case .fp16: [.fp16, .bf16, .tf32, .fp32]
+      case .tf32: [.tf32, .fp32]
+      case .fp32: [.fp32]
+      }
+    for candidate in order {
+      if let value = peakFLOPs[candidate] { return value }
+    }
+    return peakFLOPs.values.max() ?? 1
+  }
+}
+
+/// Bus bandwidth of collectives over whole nodes, as measured with one message size (domain reference B5).
+package struct CollectiveCurve: Hashable, Sendable {
+  package var messageBytes: Double
+  /// Nodes of each point, ascending, powers of two as a rule.
+  package var nodes: [Int]
+  /// Bus bandwidth in bytes a second at each point.
+  package var allReduce: [Double]
+  package var allGather: [Double]
+  package var reduceScatter: [Double]
+
+  /// Seconds from node to node that the gathers show beyond a ring's bandwidth: the median over the points.
+  package func hopLatency(nodeBandwidth: Double) -> Double {
+    let latencies = zip(nodes, allGather).compactMap { count, measured in
+      count > 1 ? max(0, messageBytes / measured - messageBytes / nodeBandwidth) / Double(count) : nil
+    }
+    return median(latencies) ?? 0
+  }
+
+  /// Bus bandwidth at `count` nodes, interpolated between points on logarithmic axes and held at the ends.
+  package func bandwidth(_ kind: CollectiveKind, nodes count: Int) -> Double {
+    let values =
+      switch kind {
+      case .allReduce: allReduce
+      case .allGather: allGather
+      case .reduceScatter: reduceScatter
+      case .allToAll, .sendReceive: allGather
+      }
+    guard let upper = nodes.firstIndex(where: { $0 >= count }) else { return values[values.count - 1] }
+    if upper == 0 || nodes[upper] == count { return values[upper] }
+    let (n0, n1) = (Double(nodes[upper - 1]), Double(nodes[upper]))
+    let share = (logarithm(Double(count)) - logarithm(n0)) / (logarithm(n1) - logarithm(n0))
+    return exponential((1 - share) * logarithm(values[upper - 1]) + share * logarithm(values[upper]))
+  }
+}

@@ -1,0 +1,13 @@
+import Foundation
+
+/// Natural logarithm.
+func logarithm(_ x: Double) -> Double { log(x) }
+
+/// e to the power of x.
+func exponential(_ x: Double) -> Double { exp(x) }
+
+/// x to the power of y.
+func power(_ x: Double, _ y: Double) -> Double { pow(x, y) }
+
+/// Smallest whole number of groups of `size` that hold `count`.
+func groups(of size: Int, in count: Int) -> Int { (count + size - 1) / size }

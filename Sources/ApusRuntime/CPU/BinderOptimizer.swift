@@ -1,0 +1,94 @@
+import ApusCore
+import ApusProgram
+import CApusKernels
+
+extension Binder {
+  func bindSumOfSquares(_ op: SumOfSquares, _ call: Instruction) -> Kernel {
+    let out = doubles(call.outputs[0].tensor)
+    var terms: [(sum: () -> Double, copies: Double)] = []
+    for (input, stretches) in zip(call.inputs, op.stretches) {
+      for counted in stretches {
+        let own = counted.stretch.range(at: ranks.position)
+        if own.isEmpty { continue }
+        let part = input.columns(from: own.lowerBound, own.count)
+        terms.append((elements(part).bindSquares(self, part), Double(counted.copies)))
+      }
+    }
+    let bound = terms
+    return { _ in
+      var sum = 0.0
+      for term in bound { sum += term.sum() / term.copies }
+      out.pointee = sum
+    }
+  }
+
+  func bindClip(_ clip: Clip, _ call: Instruction) -> Kernel {
+    let (sum, norm, coefficient) = (
+      doubles(call.inputs[0]), floats(call.outputs[0]), floats(call.outputs[1])
+    )
+    let scale = clip.isScaled ? floats(call.inputs[1]) + Control.lossScale.rawValue : nil
+    return { _ in
+      let scale = scale.map { Double($0.pointee) } ?? 1
+      let value = sum.pointee.squareRoot() / scale
+      norm.pointee = Float(value)
+      let clipping = clip.maximumNorm > 0 ? min(1, clip.maximumNorm / (value + 1e-6)) : 1
+      coefficient.pointee = Float(clipping / scale)
+    }
+  }
+
+  func bindAdamW(_ adamW: AdamW, _ call: Instruction) -> Kernel {
+    let (p, m, v) = (floats(call.outputs[0]), floats(call.outputs[1]), floats(call.outputs[2]))
+    let gradient = call.inputs[0]
+    let (coefficient, control) = (floats(call.inputs[1]), floats(call.inputs[2]))
+    let ranges = adamW.ranges.map { (own: $0.stretch.range(at: ranks.position), decays: $0.decays) }
+      .filter { !$0.own.isEmpty }
+    guard call.outputs.count > 3 else {
+      let gradient = floats(gradient)
+      return { _ in
+        for range in ranges {
+          let (offset, decay) = (range.own.lowerBound, range.decays ? Float(adamW.weightDecay) : 0)
+          apus_adamw_f32(
+            p + offset, m + offset, v + offset, gradient + offset, Int64(range.own.count),
+            control[Control.learningRate.rawValue], Float(adamW.beta1), Float(adamW.beta2),
+            Float(adamW.epsilon), decay, control[Control.correction1.rawValue],
+            control[Control.correction2.rawValue], coefficient.pointee)
+        }
+      }
+    }
+    let weights = call.outputs[3].tensor
+    let update = weights.type == .bfloat16 ? apus_adamw_bf16 : apus_adamw_f16
+    let w = pointer(weights, weights.type, as: UInt16.self)
+    let (bytes, size, type) = (address(gradient), gradient.type.byteCount, gradient.type.kernelType)
+    return { _ in
+      for range in ranges {
+        let (offset, decay) = (range.own.lowerBound, range.decays ? Float(adamW.weightDecay) : 0)
+        update(
+          w + offset, p + offset, m + offset, v + offset, bytes + offset * size, type, Int64(range.own.count),
+          control[Control.learningRate.rawValue], Float(adamW.beta1), Float(adamW.beta2),
+          Float(adamW.epsilon), decay, control[Control.correction1.rawValue],
+          control[Control.correction2.rawValue], coefficient.pointee)
+      }
+    }
+  }
+}
+
+extension ElementKernels {
+  fileprivate static func bindSquares(_ binder: Binder, _ x: Tensor) -> () -> Double {
+    let (values, count) = (at(binder, x), Int64(x.count))
+    return { sumOfSquares(values, count) }
+  }
+}
+
+extension ElementType {
+  /// The kernels' name of a floating-point type of 32 or 16 bits.
+  var kernelType: apus_element {
+    switch self {
+    case .float32: return APUS_F32
+    case .bfloat16: return APUS_BF16
+    case .float16: return APUS_F16
+    case .float64, .int32, .uint8:
+      require(false, "the kernels know no elements of \(self)")
+      return APUS_F32
+    }
+  }
+}
