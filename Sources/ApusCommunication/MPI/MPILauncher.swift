@@ -21,10 +21,10 @@ package enum MPILauncher {
   /// What `mpirun` is given to start `ranks` processes of `program`.
   ///
   /// Ranks are not bound to cores, which Apus divides itself; more of them than cores are allowed; and what waits
-  /// inside MPI at the start gives way.
+  /// gives way: MPI at the start, and the threads of a rank at their barriers.
   package static func command(_ ranks: Int, program: String, arguments: [String]) -> [String] {
     ["mpirun", "-n", "\(ranks)", "--bind-to", "none", "--oversubscribe"]
-      + ["--mca", "mpi_yield_when_idle", "1"]
+      + ["--mca", "mpi_yield_when_idle", "1", "-x", "OMP_WAIT_POLICY=passive"]
       + (getuid() == 0 ? ["--allow-run-as-root"] : []) + [program] + arguments
   }
 

@@ -43,7 +43,8 @@ package struct MemoryTimeline: Sendable {
           state.begin(instruction)
           events.append(Event(step: step, segment: kind, microbatch: microbatch, instruction: index))
           bytes.append(
-            fixed.merging(plan.timelines[place.group][place.first + index]) { $1 }.merging(state.bytes) { $1 })
+            fixed.merging(plan.timelines[place.group][place.first + index]) { $1 }.merging(state.bytes) { $1 }
+          )
           state.end(instruction)
         }
       }

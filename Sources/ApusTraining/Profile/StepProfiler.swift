@@ -74,7 +74,8 @@ package struct StepProfiler {
     let seconds = median.outcome.seconds
     let instructions = median.spans.map { span in
       (
-        segment: span.segment, instruction: program.segment(span.segment)!.instructions[span.span.instruction],
+        segment: span.segment,
+        instruction: program.segment(span.segment)!.instructions[span.span.instruction],
         seconds: span.span.seconds
       )
     }
@@ -172,7 +173,9 @@ package struct StepProfiler {
     var clock = 0.0
     for (index, event) in timeline.events.enumerated() {
       let before = index > 0 ? timeline.events[index - 1] : nil
-      if before?.segment != event.segment || before?.microbatch != event.microbatch || before?.step != event.step {
+      if before?.segment != event.segment || before?.microbatch != event.microbatch
+        || before?.step != event.step
+      {
         marks.append(.init(index: index, name: "step \(event.step) \(event.segment.rawValue)"))
       }
       let instruction = program.segment(event.segment)!.instructions[event.instruction]
@@ -197,7 +200,8 @@ package struct StepProfiler {
     return ProfileReport.Memory(
       plannedBytes: plan.totalBytes, lowerBoundBytes: plan.lowerBound, highWaterBytes: highWater,
       capacityBytes: Int(ProcessInfo.processInfo.physicalMemory),
-      residentBytes: ProcessMemory.peakResidentBytes, chunkBytes: executor.watchedChunkByteCount, marks: marks,
+      residentBytes: ProcessMemory.peakResidentBytes, chunkBytes: executor.watchedChunkByteCount,
+      marks: marks,
       times: times, labels: labels,
       predicted: roles.map { role in .init(name: role.title, bytes: timeline.bytes.map { $0[role] ?? 0 }) },
       measured: watched.map { events in

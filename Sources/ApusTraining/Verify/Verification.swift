@@ -105,7 +105,12 @@ package struct Verification {
     var outcomes: [Outcome] = []
     var isFirst = true
     for (index, verified) in plan.cases.enumerated() where verified.layout.worldSize <= ranks {
-      let alteration: @Sendable (inout StepProgram) -> Void = verified.layout.worldSize > 1 ? alter : { _ in }
+      let alteration: @Sendable (inout StepProgram) -> Void
+      if verified.layout.worldSize > 1 {
+        alteration = alter
+      } else {
+        alteration = { (_: inout StepProgram) in }
+      }
       let run = VerificationRun(verified: verified, alter: alteration)
       let found = try trace(run)
       let again = index.isMultiple(of: Self.repetition) ? try trace(run) : nil
@@ -146,7 +151,10 @@ package struct Verification {
     var one = VerificationCase(verified.name, verified.model, ParallelLayout())
     one.microBatchSize = verified.sequences
     let world = LocalWorld.alone()
-    guard let trace = try VerificationRun(verified: one, alter: { _ in }).trace(on: world.data) else {
+    guard
+      let trace = try VerificationRun(verified: one, alter: { (_: inout StepProgram) in }).trace(
+        on: world.data)
+    else {
       return VerificationTrace()
     }
     return trace

@@ -14,7 +14,8 @@ enum ProfileCommand: Command {
       .value("micro-batch", "N", .integer(1...1_048_576), help: "Sequences of a micro-batch."),
       .value("sequence-length", "N", .integer(1...16_777_216), help: "Tokens of a sequence."),
       .value(
-        "steps", "N", .integer(1...10_000), default: "3", help: "Timed steps, after two whose pages are watched."
+        "steps", "N", .integer(1...10_000), default: "3",
+        help: "Timed steps, after two whose pages are watched."
       ),
       .value(
         "output", "DIR",
@@ -40,7 +41,9 @@ enum ProfileCommand: Command {
     try place.makeParent()
     var folder = try AsideFolder(for: place)
     let page = ProfilePage(report, charts: try? ChartLibrary.find())
-    for (name, text) in [("profile.html", page.text), ("trace.json", trace.json), ("profile.json", json + "\n")] {
+    for (name, text) in [
+      ("profile.html", page.text), ("trace.json", trace.json), ("profile.json", json + "\n"),
+    ] {
       do { try Data(text.utf8).write(to: folder.url.appendingPathComponent(name)) } catch {
         throw CommandError.output(path: "\(place.path)/\(name)", problem: StandardOutput.words(of: error))
       }

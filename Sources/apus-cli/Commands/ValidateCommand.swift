@@ -12,7 +12,8 @@ enum ValidateCommand: Command {
     positionals: [Positional("FILE", help: "Runs as CSV; docs/foresight.md describes the columns.")],
     options: [
       .value(
-        "hardware", "FILE", repeated: true, help: "A hardware description in YAML that wins over the shipped."),
+        "hardware", "FILE", repeated: true, help: "A hardware description in YAML that wins over the shipped."
+      ),
       .value("constants", "FILE", help: "Values of the cost model's constants, one `name: number` a line."),
       .value("per-row", "OUT.csv", help: "Write the prediction of every row."),
       .flag("json", help: "Print one JSON object."),

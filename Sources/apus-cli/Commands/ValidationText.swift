@@ -17,7 +17,8 @@ enum ValidationText {
       lines += ", after one factor a set \(percent(summary.overall.setMeanErrorScaled))\n"
     }
     if !summary.tracks.isEmpty {
-      lines += "\nother tracks\n" + table(summary.tracks.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+      lines +=
+        "\nother tracks\n" + table(summary.tracks.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
     }
     if !summary.groups.isEmpty { lines += "\n" + groups(summary) }
     if let foreseen = summary.failedForeseen {
@@ -36,7 +37,8 @@ enum ValidationText {
     ])
     for (name, scores) in rows {
       table.add([
-        name, "\(scores.rows)", percent(scores.stepTimeMedianError), percent(scores.stepTimeMedianErrorScaled),
+        name, "\(scores.rows)", percent(scores.stepTimeMedianError),
+        percent(scores.stepTimeMedianErrorScaled),
         percent(scores.stepTimeBias), scores.spearman.map { $0.formatted(decimals: 3) } ?? "",
         "\(scores.memoryRows)", percent(scores.memoryMedianError),
         scores.memoryMedianErrorGiB.map { $0.formatted(decimals: 2) } ?? "",
