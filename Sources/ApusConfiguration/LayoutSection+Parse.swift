@@ -1,4 +1,4 @@
-public import ApusModels
+import ApusModels
 
 extension LayoutSection {
   /// Reads a layout from the text of an option, such as `{data: 2, zero_stage: 1}`, for a model and a sequence

@@ -3,7 +3,7 @@ import ApusModels
 import ApusProgram
 import Testing
 
-@testable import ApusTraining
+import ApusTraining
 
 /// `apus verify` finds nothing where there is nothing, and every planted error.
 @Suite struct VerificationTests {

@@ -167,7 +167,7 @@ enum BenchCommand {
         throw UsageError("--gradient-precision bf16 needs --precision bf16")
       }
       let layout =
-        try arguments.value("layout").map {
+        try arguments.text("layout").map {
           try LayoutSection.parse($0, model: model, sequenceLength: length)
         } ?? LayoutSection()
       if arguments.flag("profile"), layout.ranks.worldSize > 1 {

@@ -32,7 +32,7 @@ enum TrainCommand: Command {
         file: URL(fileURLWithPath: arguments.required("CONFIG")), overrides: arguments.all("set"))
     }
     let launch = LaunchEnvironment(ProcessInfo.processInfo.environment)
-    if try startsLauncher(arguments.value("launch"), launch) {
+    if try startsLauncher(arguments.text("launch"), launch) {
       try MPILauncher.replaceThisProcess(
         ranks: configuration.get().layout.ranks.worldSize,
         arguments: MPILauncher.ownArguments(without: "--launch"))

@@ -21,7 +21,7 @@ enum VerifyCommand: Command {
 
   static func run(_ arguments: ParsedArguments) throws {
     let launch = LaunchEnvironment(ProcessInfo.processInfo.environment)
-    let ranks = try arguments.integer("max-ranks") ?? launch?.size ?? 8
+    let ranks = arguments.integer("max-ranks") ?? launch?.size ?? 8
     guard (1...64).contains(ranks) else { throw UsageError("--max-ranks \(ranks): use 1 to 64") }
     let plan = try VerificationPlan(models: models(arguments), maximumRanks: ranks)
     let verification = Verification(plan)
@@ -46,7 +46,7 @@ enum VerifyCommand: Command {
   private static func models(
     _ arguments: ParsedArguments
   ) throws -> [(name: String, model: ModelConfiguration)] {
-    guard let file = arguments.value("config") else {
+    guard let file = arguments.text("config") else {
       if !arguments.all("set").isEmpty { throw UsageError("--set changes the configuration of --config") }
       return VerificationCase.models
     }
