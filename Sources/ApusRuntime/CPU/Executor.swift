@@ -220,13 +220,19 @@ package final class Executor {
     }
   }
 
-  /// Plans `program` and refuses it if the plan is larger than the memory that is free.
-  package static func checkFit(_ program: StepProgram, threads: Int) throws(RuntimeFailure) {
-    try check(MemoryPlan(program, workspace: CPUCatalogue(threads: threads).workspace), program)
+  /// Plans `program` and refuses it if the plan, once for each rank on this machine, is larger than the memory
+  /// that is free.
+  package static func checkFit(
+    _ program: StepProgram, threads: Int, ranksOnMachine: Int = 1
+  ) throws(RuntimeFailure) {
+    try check(
+      MemoryPlan(program, workspace: CPUCatalogue(threads: threads).workspace), program, ranksOnMachine)
   }
 
-  private static func check(_ plan: MemoryPlan, _ program: StepProgram) throws(RuntimeFailure) {
-    let available = AvailableMemory.byteCount()
+  private static func check(
+    _ plan: MemoryPlan, _ program: StepProgram, _ ranksOnMachine: Int = 1
+  ) throws(RuntimeFailure) {
+    let available = AvailableMemory.byteCount() / ranksOnMachine
     guard plan.totalBytes > available else { return }
     let largest = program.storages.sorted { $0.byteCount > $1.byteCount }.prefix(3)
     let fixed = plan.persistentBytes

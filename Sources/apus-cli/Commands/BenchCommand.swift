@@ -1,3 +1,4 @@
+import ApusCommunication
 import ApusConfiguration
 import ApusCore
 import ApusModels
@@ -135,13 +136,15 @@ enum BenchCommand {
         "gradient-precision", "P", .choice(TrainingSection.GradientPrecision.allCases.map(\.rawValue)),
         default: "fp32", help: "Number format of the gradients' sums: fp32, or bf16 with --precision bf16."),
       .value(
+        "layout", "YAML", help: "Ranks, as the section of a configuration: '{data: 2, zero_stage: 1}'."),
+      .value(
         "steps", "N", .integer(1...1_000_000), default: "10", help: "Timed steps, after two to warm up."),
       threads,
       .flag("profile", help: "Add a table of where the time goes, from one more step."),
       .flag("json", help: "Print JSON."),
     ])
 
-    struct Report: Encodable {
+    struct Report: Encodable, Sendable {
       var result: TrainingBenchmark.Result
       var operations: [TrainingBenchmark.OperationTime]?
 
@@ -171,14 +174,28 @@ enum BenchCommand {
       guard training.precision == .bf16 || training.gradientPrecision == .fp32 else {
         throw UsageError("--gradient-precision bf16 needs --precision bf16")
       }
-      let benchmark = try TrainingBenchmark(
-        model, microBatchSize: arguments.integer("micro-batch") ?? 1, sequenceLength: length,
-        accumulation: arguments.integer("accumulation") ?? 1,
-        recomputation: .uniform(arguments.choice("recomputation", RecomputationPolicy.self) ?? .none),
-        precision: training.precisionPolicy,
-        threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
-      let result = try benchmark.run(steps: arguments.integer("steps") ?? 1)
-      let operations = arguments.flag("profile") ? benchmark.profile() : nil
+      let layout =
+        try arguments.text("layout").map {
+          try LayoutSection.parse($0, model: model, sequenceLength: length)
+        } ?? LayoutSection()
+      if arguments.flag("profile"), layout.ranks.worldSize > 1 {
+        throw UsageError("--profile times the instructions of one rank; remove it or --layout")
+      }
+      let (timed, precision) = (model, training.precisionPolicy)
+      let measured = try RankLaunch.run(
+        layout, LaunchEnvironment(ProcessInfo.processInfo.environment)
+      ) { place in
+        let benchmark = try TrainingBenchmark(
+          timed, microBatchSize: arguments.integer("micro-batch") ?? 1, sequenceLength: length,
+          accumulation: arguments.integer("accumulation") ?? 1,
+          recomputation: .uniform(arguments.choice("recomputation", RecomputationPolicy.self) ?? .none),
+          precision: precision, threads: place.threads(asked: arguments.integer("threads") ?? 0),
+          layout: layout, place: place)
+        let result = try benchmark.run(steps: arguments.integer("steps") ?? 1)
+        return Report(result: result, operations: arguments.flag("profile") ? benchmark.profile() : nil)
+      }
+      guard let measured else { return }
+      let (result, operations) = (measured.result, measured.operations)
       if arguments.flag("json") {
         return try print(JSONText.of(Report(result: result, operations: operations)))
       }
@@ -202,6 +219,11 @@ enum BenchCommand {
       table.add(["planned memory", "\(ByteCount(r.plannedBytes))"])
       table.add(["arena high water", "\(ByteCount(r.arenaHighWaterBytes))"])
       table.add(["peak resident", "\(ByteCount(r.peakResidentBytes))"])
+      for axis in r.communication ?? [] {
+        table.add(["\(axis.axis): calls, sent a step", "\(axis.calls), \(ByteCount(Int(axis.bytes)))"])
+        table.add(["\(axis.axis): exposed", "\(axis.exposedSeconds.formatted(decimals: 3)) s"])
+        table.add(["\(axis.axis): hidden", "\(axis.hiddenSeconds.formatted(decimals: 3)) s"])
+      }
       try print(table)
     }
 
