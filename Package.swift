@@ -50,7 +50,7 @@ let package = Package(
       name: "ApusTraining",
       dependencies: [
         "ApusCore", "ApusProgram", "ApusModels", "ApusForesight", "ApusRuntime", "ApusConfiguration",
-        "ApusData", "ApusCheckpoint", "ApusReport",
+        "ApusData", "ApusCheckpoint", "ApusReport", "ApusCommunication",
       ]),
     .target(
       name: "Apus",
@@ -60,7 +60,7 @@ let package = Package(
       dependencies: [
         "ApusCore", "ApusProgram", "ApusModels", "ApusForesight", "ApusRuntime", "ApusConfiguration",
         "ApusData",
-        "ApusCheckpoint", "ApusReport", "ApusTraining",
+        "ApusCheckpoint", "ApusReport", "ApusTraining", "ApusCommunication",
       ]),
 
     .testTarget(name: "ApusCoreTests", dependencies: ["ApusCore"]),

@@ -41,7 +41,9 @@ def shape(arguments):
 
 
 def measure_apus(arguments):
-    return run_json([APUS, "bench", "train", *shape(arguments), "--steps", arguments.steps, "--json"])
+    return run_json([
+        APUS, "bench", "train", *shape(arguments), "--recomputation", arguments.recomputation,
+        "--gradient-precision", arguments.gradient_precision, "--steps", arguments.steps, "--json"])
 
 
 def measure_pytorch(arguments, program, threads, surroundings, steps=None):
@@ -110,6 +112,10 @@ def parse_arguments():
     parser.add_argument("--micro-batch", type=int, default=4)
     parser.add_argument("--sequence-length", type=int, default=256)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--recomputation", choices=["none", "selective", "full"], default="none",
+                        help="of Apus; PyTorch keeps what autograd saves")
+    parser.add_argument("--gradient-precision", choices=["fp32", "bf16"], default="fp32",
+                        help="of Apus's sums of gradients")
     parser.add_argument("--steps", type=int, default=10, help="timed steps of a measurement, after warm-up")
     parser.add_argument("--rounds", type=int, default=3, help="how often the programs take turns")
     parser.add_argument("--threads", type=int, help="PyTorch's threads; without it, search the best setting")
@@ -119,7 +125,11 @@ def parse_arguments():
 
 
 def main():
-    arguments = parse_arguments()
+    compare(parse_arguments())
+
+
+def compare(arguments):
+    """Measures one job, writes the results and returns the rounds."""
     described = machine()
     print(f"{arguments.model}, micro-batch {arguments.micro_batch} x {arguments.sequence_length} tokens, "
           f"{arguments.precision}\n{described['processor']}, {described['processors']} processors, "
@@ -147,7 +157,8 @@ def main():
     path = folder / f"{arguments.model}-{arguments.precision}-{stamp}.json"
     path.write_text(json.dumps(dict(
         command=sys.argv, machine=described, settings=settings, rounds=rounds), indent=1) + "\n")
-    print(f"\nwritten to {path.relative_to(HERE.parent)}")
+    print(f"\nwritten to {path.relative_to(HERE.parent)}", flush=True)
+    return rounds
 
 
 if __name__ == "__main__":

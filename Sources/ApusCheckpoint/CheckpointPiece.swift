@@ -12,17 +12,20 @@ package struct CheckpointPiece: Sendable {
   package let box: Box
   // Safe to hand to another thread: it is only read, and whoever saves keeps it unchanged until then.
   nonisolated(unsafe) package let bytes: UnsafeRawBufferPointer
+  /// Bytes from one row of the part to the next, a row being its last dimension.
+  private let rowStride: Int
   // Safe to hand to another thread: it is held and let go, never used.
   nonisolated(unsafe) private let owner: AnyObject
 
   /// - Parameters:
   ///   - box: which part; all of the tensor if nil.
   ///   - bytes: the part's elements in row-major order; must stay unchanged until the save returns.
+  ///   - rowStride: bytes from one row (the last dimension) to the next, where something lies between them.
   ///   - owner: what owns `bytes`. The piece holds it: in optimised code an owner may go after its last
   ///     mention, and the piece would be left with freed memory.
   package init(
     tensor: String, type: ElementType, globalShape: [Int], box: Box? = nil, bytes: UnsafeRawBufferPointer,
-    owner: AnyObject
+    rowStride: Int? = nil, owner: AnyObject
   ) {
     self.tensor = tensor
     self.type = type
@@ -31,9 +34,23 @@ package struct CheckpointPiece: Sendable {
     self.bytes = bytes
     self.owner = owner
     require(self.box.fits(globalShape), "piece \(self.box) of \(tensor), whose shape is \(globalShape)")
+    let rowBytes = (self.box.extents.last ?? 1) * type.byteCount
+    self.rowStride = rowStride ?? rowBytes
+    let rows = rowBytes == 0 ? 0 : self.box.volume * type.byteCount / rowBytes
     require(
-      bytes.count == self.box.volume * type.byteCount,
+      bytes.count == (rows == 0 ? 0 : (rows - 1) * self.rowStride + rowBytes),
       "piece \(self.box) of \(tensor) (\(type)) was given \(bytes.count) bytes")
+  }
+
+  /// Gives the bytes of the part in order, in one portion or row by row.
+  func forEachPortion<Failure: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
+  ) throws(Failure) {
+    let rowBytes = (box.extents.last ?? 1) * type.byteCount
+    if rowStride == rowBytes { return try body(bytes) }
+    for start in stride(from: 0, to: bytes.count, by: rowStride) {
+      try body(UnsafeRawBufferPointer(rebasing: bytes[start..<start + rowBytes]))
+    }
   }
 
   /// The piece's entry in its file: the tensor's name, and where it starts unless it is the whole tensor.
@@ -66,7 +83,9 @@ package struct CheckpointFile: Sendable {
   /// A rank in another process calls this itself and sends the result to the one that commits.
   package func write(in folder: String) throws(CheckpointError) -> WrittenFile {
     var writer = try SafetensorsWriter.create(folder + "/" + fileName, tensors: pieces.map(\.entry))
-    for piece in pieces { try writer.append(piece.bytes) }
+    for piece in pieces {
+      try piece.forEachPortion { portion throws(CheckpointError) in try writer.append(portion) }
+    }
     let (bytes, checksum) = try writer.finish()
     return WrittenFile(
       record: CheckpointManifest.FileRecord(name: fileName, bytes: bytes, checksum: checksum),

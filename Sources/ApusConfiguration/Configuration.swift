@@ -73,6 +73,9 @@ public struct Configuration: Hashable, Sendable, Codable {
             remedy: "name layers from 0 to \(shape.layerCount - 1)"))
       }
     }
+    if let problem = shape.tensorDegreeProblem(layout.ranks.tensor) {
+      problems.append(Problem(key: "layout.tensor", message: problem.message, remedy: problem.remedy))
+    }
     if tokenizerVocabularySize > shape.vocabularySize {
       problems.append(
         Problem(

@@ -21,7 +21,7 @@ struct ConfigurationDocument {
     let data = DataSection(reading: &readers[1], model: model, modelIsGood: modelIsGood)
     let layout = LayoutSection(reading: &readers[3])
     // A degree that is only refused for today is known; one that could not be read is not.
-    let dataDegreeIsKnown = readers[3].isGood("data", "dp") || layout.data != 1
+    let dataDegreeIsKnown = readers[3].isGood("data", "dp") || layout.ranks.data != 1
     let training = TrainingSection(
       reading: &readers[2],
       TrainingSection.Surroundings(
@@ -29,7 +29,7 @@ struct ConfigurationDocument {
           ? model.shape?.maximumSequenceLength : nil,
         layerCount: modelIsGood ? model.shape?.layerCount : nil,
         hasDropout: modelIsGood ? model.shape.map { $0.family == .gpt2 } : nil,
-        replicas: dataDegreeIsKnown ? layout.data : nil,
+        replicas: dataDegreeIsKnown ? layout.ranks.data : nil,
         hasValidation: data.hasValidation || !readers[1].isGood("validation", "validation_fraction")))
     layout.check(
       modelIsGood ? model : ModelSection(),

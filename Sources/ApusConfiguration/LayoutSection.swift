@@ -1,75 +1,83 @@
-/// Over how many ranks each axis of parallelism divides the work.
-///
-/// The world size is the product of the degrees. Only 1 can run today: other degrees are problems.
-public struct LayoutSection: Hashable, Sendable, Codable {
-  /// Replicas that each take their own samples.
-  public var data: Int
-  /// Ranks that share each layer's matrices and heads.
-  public var tensor: Int
-  /// Ranks that share each sequence.
-  public var context: Int
-  /// Stages that share the layers.
-  public var pipeline: Int
-  /// Ranks that share the experts.
-  public var expert: Int
+public import ApusCore
 
-  public init(data: Int = 1, tensor: Int = 1, context: Int = 1, pipeline: Int = 1, expert: Int = 1) {
-    self.data = data
-    self.tensor = tensor
-    self.context = context
-    self.pipeline = pipeline
-    self.expert = expert
+/// Over how many ranks each axis of parallelism divides the work, what is sharded, and how ranks communicate.
+///
+/// The world size is the product of the degrees. Data and tensor parallelism run; other degrees than 1 are
+/// problems.
+public struct LayoutSection: Hashable, Sendable, Codable {
+  /// Degrees and what is sharded along them.
+  public var ranks: ParallelLayout
+  /// When and in what portions ranks communicate.
+  public var communication: CommunicationPolicy
+  /// Seconds for which ranks wait for one that does not come, before the run ends.
+  public var stallLimit: Int
+
+  public init(
+    ranks: ParallelLayout = ParallelLayout(), communication: CommunicationPolicy = CommunicationPolicy(),
+    stallLimit: Int = 60
+  ) {
+    self.ranks = ranks
+    self.communication = communication
+    self.stallLimit = stallLimit
   }
 
   init(reading reader: inout SectionReader) {
     let degrees = 1...1_048_576
-    data = reader.integer("data", degrees, aliases: ["dp"]) ?? 1
-    tensor = reader.integer("tensor", degrees, aliases: ["tp"]) ?? 1
-    context = reader.integer("context", degrees, aliases: ["cp"]) ?? 1
-    pipeline = reader.integer("pipeline", degrees, aliases: ["pp"]) ?? 1
-    expert = reader.integer("expert", degrees, aliases: ["ep"]) ?? 1
-    for (name, alias, degree) in named where degree != 1 {
+    ranks = ParallelLayout(
+      data: reader.integer("data", degrees, aliases: ["dp"]) ?? 1,
+      tensor: reader.integer("tensor", degrees, aliases: ["tp"]) ?? 1,
+      context: reader.integer("context", degrees, aliases: ["cp"]) ?? 1,
+      pipeline: reader.integer("pipeline", degrees, aliases: ["pp"]) ?? 1,
+      expert: reader.integer("expert", degrees, aliases: ["ep"]) ?? 1,
+      zeroStage: reader.integer("zero_stage", 0...3, aliases: ["zero"]) ?? 0,
+      shardDegree: reader.integer("shard_degree", degrees),
+      sequenceParallel: reader.truth("sequence_parallel") ?? false)
+    let standard = CommunicationPolicy()
+    communication = CommunicationPolicy(
+      gradients: reader.choice(
+        "gradient_synchronisation", CommunicationPolicy.GradientSynchronisation.self) ?? standard.gradients,
+      bucketByteCount: (reader.integer("bucket_mib", 1...1_024) ?? standard.bucketByteCount >> 20) << 20,
+      prefetchedUnits: reader.integer("prefetched_units", 0...1_024) ?? standard.prefetchedUnits,
+      keepsGatheredInputs: reader.truth("keep_gathered_inputs") ?? standard.keepsGatheredInputs)
+    stallLimit = reader.integer("stall_limit_seconds", 1...86_400) ?? 60
+    for (name, alias, degree) in later where degree != 1 {
       reader.report(
-        reader.has(name) ? name : alias,
-        "\(name) parallel degree \(degree) cannot run yet: training has one rank",
-        "use 1")
+        reader.has(name) ? name : alias, "\(name) parallel degree \(degree) cannot run yet", "use 1")
     }
+    refuseWhatHasNoEffect(in: &reader)
   }
 
-  private var named: [(name: String, alias: String, degree: Int)] {
+  /// Axes that nothing runs along yet.
+  private var later: [(name: String, alias: String, degree: Int)] {
     [
-      ("data", "dp", data), ("tensor", "tp", tensor), ("context", "cp", context),
-      ("pipeline", "pp", pipeline), ("expert", "ep", expert),
+      ("context", "cp", ranks.context), ("pipeline", "pp", ranks.pipeline), ("expert", "ep", ranks.expert),
     ]
   }
 
-  /// Notes degrees that do not divide what they share.
-  func check(_ model: ModelSection, sequenceLength: Int?, in reader: inout SectionReader) {
-    if let shape = model.shape {
-      if !shape.headCount.isMultiple(of: tensor) {
-        reader.report(
-          reader.has("tensor") ? "tensor" : "tp",
-          "tensor parallel degree \(tensor) does not divide \(shape.headCount) heads",
-          "use \(alternatives(divisors(of: shape.headCount).map(String.init)))")
-      }
-      if pipeline > shape.layerCount {
-        reader.report(
-          reader.has("pipeline") ? "pipeline" : "pp",
-          "pipeline parallel degree \(pipeline) exceeds \(shape.layerCount) layers",
-          "use at most \(shape.layerCount)")
-      }
-    }
-    if let sequenceLength, !sequenceLength.isMultiple(of: context) {
-      reader.report(
-        reader.has("context") ? "context" : "cp",
-        "context parallel degree \(context) does not divide the sequence length \(sequenceLength)",
-        "use a divisor of \(sequenceLength)")
-    }
-  }
-
+  /// The section as YAML shows it: of the options those that have an effect.
   var resolved: ResolvedValue {
     var entries = ResolvedEntries()
-    for (name, _, degree) in named { entries.add(name, degree) }
+    entries.add("data", ranks.data)
+    entries.add("tensor", ranks.tensor)
+    for (name, _, degree) in later { entries.add(name, degree) }
+    if ranks.data > 1 {
+      entries.add("zero_stage", ranks.zeroStage)
+      if ranks.zeroStage > 0, let degree = ranks.shardDegree { entries.add("shard_degree", degree) }
+      entries.add("gradient_synchronisation", communication.gradients.rawValue)
+      if mergesUnits { entries.add("bucket_mib", communication.bucketByteCount >> 20) }
+      if prefetches { entries.add("prefetched_units", communication.prefetchedUnits) }
+    }
+    if ranks.tensor > 1 {
+      entries.add("sequence_parallel", ranks.sequenceParallel)
+      if ranks.sequenceParallel { entries.add("keep_gathered_inputs", communication.keepsGatheredInputs) }
+    }
+    if ranks.worldSize > 1 { entries.add("stall_limit_seconds", stallLimit) }
     return .mapping(entries)
   }
+
+  /// Whether small units become one, up to the bucket's size.
+  var mergesUnits: Bool { ranks.zeroStage < 3 && communication.gradients != .naive }
+
+  /// Whether units or their gradients are under way ahead of, or behind, those in use.
+  var prefetches: Bool { ranks.zeroStage >= 2 && communication.gradients == .overlapped }
 }

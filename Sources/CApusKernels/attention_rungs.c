@@ -194,7 +194,8 @@ APUS_CLONES static void flash1_head(void *context, int64_t index) {
 static int64_t slot_bytes(apus_attention_rung rung, const apus_attention_shape *s) {
   const int64_t n = whole_tiles(s->S), padded = apus_round_up(s->headSize, PANEL);
   int64_t floats = n;
-  if (rung == APUS_ATTENTION_UNFUSED) floats = 2 * n * padded + n * (n + SCORE_PADDING);
+  // The scores' place also holds the keys before they are transposed.
+  if (rung == APUS_ATTENTION_UNFUSED) floats = 2 * n * padded + n * apus_max(n + SCORE_PADDING, padded);
   if (rung == APUS_ATTENTION_FLASH1) {
     floats = n * padded + 2 * n + (QUERIES + 2 * KEYS) * padded + TILE_ROWS * (KEYS + SCORE_PADDING);
   }

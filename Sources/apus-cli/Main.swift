@@ -12,6 +12,7 @@ package enum Main {
       .command(EvaluateCommand.self),
       .command(EstimateCommand.self),
       .command(ForecastCommand.self),
+      .command(VerifyCommand.self),
       .command(ScheduleCommand.self),
       .command(PlanCommand.self),
       .command(SweepCommand.self),

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import apus_cli
+import apus_cli
 
 @Suite struct ChildProcessTests {
   private func log() -> String {

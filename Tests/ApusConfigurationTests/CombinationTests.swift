@@ -1,4 +1,6 @@
 import ApusConfiguration
+import ApusCore
+import ApusModels
 import Testing
 
 /// Values that are fine alone and impossible together.
@@ -129,9 +131,8 @@ import Testing
     #expect(
       lines == [
         "--set layout.data: 0 is out of range; use a whole number from 1 to 1048576",
-        "--set layout.tensor: tensor parallel degree 3 cannot run yet: training has one rank; use 1",
-        "--set layout.context: context parallel degree 3 cannot run yet: training has one rank; use 1",
-        "--set layout.pp: pipeline parallel degree 7 cannot run yet: training has one rank; use 1",
+        "--set layout.context: context parallel degree 3 cannot run yet; use 1",
+        "--set layout.pp: pipeline parallel degree 7 cannot run yet; use 1",
         "--set layout.tensor: tensor parallel degree 3 does not divide 8 heads; use 1, 2, 4 or 8",
         "--set layout.pp: pipeline parallel degree 7 exceeds 6 layers; use at most 6",
         "--set layout.context: context parallel degree 3 does not divide the sequence length 256; use a divisor "
@@ -145,6 +146,70 @@ import Testing
           "job.yaml:4: layout.data: says the same as dp, which is written too; keep one of the two names"
         ])
     #expect(problems(minimal + "\nlayout: {data: 2}", "layout.dp=1") == [])
+  }
+
+  @Test func layoutsThatRun() throws {
+    let layout = try Configuration.parse(
+      yaml: minimal, name: "job.yaml",
+      overrides: [
+        "layout.dp=4", "layout.tp=2", "layout.zero=3", "layout.shard_degree=2",
+        "layout.sequence_parallel=true",
+        "layout.keep_gathered_inputs=false", "layout.prefetched_units=2", "layout.stall_limit_seconds=5",
+      ]
+    ).layout
+    #expect(
+      layout.ranks
+        == ParallelLayout(data: 4, tensor: 2, zeroStage: 3, shardDegree: 2, sequenceParallel: true))
+    #expect(layout.communication == CommunicationPolicy(prefetchedUnits: 2, keepsGatheredInputs: false))
+    #expect(layout.stallLimit == 5)
+    let bucketed = try Configuration.parse(
+      yaml: minimal, name: "job.yaml",
+      overrides: ["layout.data=3", "layout.gradient_synchronisation=bucketed", "layout.bucket_mib=10"])
+    #expect(bucketed.layout.communication.bucketByteCount == 10 << 20)
+    #expect(try Configuration.parse(yaml: bucketed.resolvedYAML, name: "job.yaml") == bucketed)
+  }
+
+  @Test func layoutOptionsWithoutEffectAreRefused() {
+    #expect(
+      overrideProblems(
+        "layout.zero_stage=2", "layout.bucket_mib=5", "layout.sequence_parallel=true",
+        "layout.keep_gathered_inputs=true") == [
+          "--set layout.zero_stage: ZeRO stage 2 shards over replicas, and there is one; use a data degree above "
+            + "1, or stage 0",
+          "--set layout.bucket_mib: has no effect with one replica; use a data degree above 1, or remove it",
+          "--set layout.sequence_parallel: divides what tensor-parallel ranks hold whole, and there is one; use a "
+            + "tensor degree above 1, or false",
+        ])
+    #expect(
+      overrideProblems("layout.data=6", "layout.zero_stage=1", "layout.shard_degree=4") == [
+        "--set layout.shard_degree: 4 does not divide 6 replicas; use 1, 2, 3 or 6"
+      ])
+    #expect(
+      overrideProblems("layout.data=2", "layout.zero_stage=3", "layout.bucket_mib=4") == [
+        "--set layout.bucket_mib: has no effect: ZeRO-3 keeps units apart; remove it"
+      ])
+    #expect(
+      overrideProblems(
+        "layout.tensor=2", "layout.sequence_parallel=true", "training.sequence_length=255") == [
+          "--set layout.sequence_parallel: tensor parallel degree 2 does not divide the sequence length 255; use a "
+            + "sequence length of 254 or 256"
+        ])
+  }
+
+  @Test func tensorDegrees() {
+    var shape = ModelConfiguration(
+      family: .llama, vocabularySize: 100, maximumSequenceLength: 64, layerCount: 1, hiddenSize: 48,
+      headCount: 12, keyValueHeadCount: 4, intermediateSize: 96)
+    #expect(shape.tensorDegreeProblem(1) == nil)
+    #expect(shape.tensorDegreeProblem(12) == nil)
+    #expect(
+      shape.tensorDegreeProblem(3)?.message
+        == "tensor parallel degree 3 and 4 key-value heads do not divide each other")
+    #expect(shape.tensorDegreeProblem(3)?.remedy == "use 1, 2, 4 or 12")
+    shape.intermediateSize = 98
+    #expect(
+      shape.tensorDegreeProblem(4)?.message
+        == "tensor parallel degree 4 does not divide the intermediate size 98")
   }
 
   @Test func oneMistakeBringsNoOthers() {

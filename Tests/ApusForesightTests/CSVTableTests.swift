@@ -1,6 +1,5 @@
+import ApusForesight
 import Testing
-
-@testable import ApusForesight
 
 @Suite struct CSVTableTests {
   @Test func quotedFieldsHoldCommasQuotesAndLineEnds() throws {

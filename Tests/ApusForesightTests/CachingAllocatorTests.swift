@@ -3,7 +3,7 @@ import ApusModels
 import ApusProgram
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct CachingAllocatorTests {
   private let mebibyte = 1 << 20

@@ -2,7 +2,7 @@ import ApusCore
 import ApusModels
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct TypicalScalesTests {
   private let shape = TransformerShape(layerCount: 4, hiddenSize: 64, headCount: 4, vocabularySize: 1000)

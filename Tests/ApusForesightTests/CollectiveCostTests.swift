@@ -1,7 +1,6 @@
 import ApusCore
+import ApusForesight
 import Testing
-
-@testable import ApusForesight
 
 @Suite struct CollectiveCostTests {
   private func h100(curve: Bool) throws -> HardwareDescription {

@@ -1,8 +1,7 @@
 import ApusConfiguration
 import ApusCore
+import ApusForesight
 import Testing
-
-@testable import ApusForesight
 
 @Suite struct HardwareTests {
   @Test func everyShippedDescriptionIsReadAndFound() throws {

@@ -1,9 +1,8 @@
 import ApusCore
+import ApusForesight
 import ApusModels
 import ApusProgram
 import Testing
-
-@testable import ApusForesight
 
 @Suite struct LayerPricesTests {
   static func job(

@@ -2,7 +2,7 @@ import ApusCore
 import ApusModels
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct BatchRecipeTests {
   /// Domain reference S24: 4M tokens of 4096; micro-batch 2; 128 devices accumulate 4, 512 none.

@@ -1,8 +1,7 @@
 import ApusCore
+import ApusForesight
 import ApusModels
 import Testing
-
-@testable import ApusForesight
 
 @Suite struct StepSimulatorTests {
   /// Llama 3 8B on H100.

@@ -3,7 +3,7 @@ import ApusCore
 import Foundation
 import Testing
 
-@testable import ApusForesight
+import ApusForesight
 
 @Suite struct SweepTests {
   private let yaml = """

@@ -1,7 +1,6 @@
+import ApusForesight
 import Foundation
 import Testing
-
-@testable import ApusForesight
 
 @Suite struct ValidationTests {
   static let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

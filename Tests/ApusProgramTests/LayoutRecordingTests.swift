@@ -71,6 +71,28 @@ import Testing
     #expect(sum.payloadBytes == 4 * naive.parameters.reduce(0) { $0 + $1.tensor.count } + 4)
   }
 
+  /// S21: GPT-2's tied table, a third of all gradients, starts right behind the head; what starts last, with
+  /// nothing of backward left to hide behind, is a tenth of the bytes.
+  @Test func largeGradientsStartEarly() throws {
+    let model = try #require(ModelPresets.named("gpt2-124m"))
+    let program = StepProgram.training(
+      model,
+      TrainingProgramSettings(
+        microBatchSize: 2, sequenceLength: 256, layout: ParallelLayout(data: 2)))
+    let backward = try #require(program.segment(.backward)).instructions
+    let starts = backward.indices.filter {
+      if case .startMove = backward[$0].op { true } else { false }
+    }
+    let table = try #require(program.units.first { $0.name == "token table" })
+    #expect(backward[starts[0]].inputs[0].count == table.count)
+    #expect(Double(starts[0]) < 0.1 * Double(backward.count))
+    let bytes = starts.map { backward[$0].inputs[0].byteCount }
+    #expect(Double(bytes[bytes.count - 1]) < 0.1 * Double(bytes.reduce(0, +)))
+    // The rows that are shared instead are little beside the table.
+    let shared = volume(program, .data, .allGather).payloadBytes
+    #expect(shared == 2 * 512 * (4 * 768 + 4) && 20 * shared < table.flat.byteCount)
+  }
+
   /// S28: reduce-scatter and all-gather move as much as one all-reduce.
   @Test(arguments: [1, 2]) func zeroOneAndTwoMoveAsMuchAsAllReduce(stage: Int) {
     let program = program(Self.llama, ParallelLayout(data: 4, zeroStage: stage))

@@ -2,7 +2,7 @@ import ApusCore
 import Foundation
 import Testing
 
-@testable import ApusReport
+import ApusReport
 
 @Suite struct RunChartTests {
   private func run(

@@ -9,7 +9,9 @@ func sampleRecord(step: Int, validated: Bool = false) -> StepRecord {
     backwardSeconds: 0.2, optimizerSeconds: 0.03, dataWaitSeconds: 0.0012, modelFLOPsUtilization: 0.412,
     peakMemoryBytes: 3_221_225_472, tokensSeen: step * 4096, secondsLeft: 3725,
     validationLoss: validated ? 3.125 : nil, validationBitsPerByte: validated ? 0.9876 : nil,
-    lossScale: validated ? 32_768 : nil, skippedSteps: validated ? 3 : nil)
+    lossScale: validated ? 32_768 : nil, skippedSteps: validated ? 3 : nil,
+    gradientSignal: validated ? 0.5 : nil, gradientNoise: validated ? 2.5 : nil,
+    noiseScaleTokens: validated ? 54_321 : nil)
 }
 
 /// A folder that is gone when the owner is.

@@ -149,6 +149,38 @@ import Testing
     LayoutTests.check(try LayoutRun(job, layout, microbatches: 2), one, "dropout, \(layout)")
   }
 
+  /// A tied table that is large beside the batch: its sum starts after the head, the last rows are shared.
+  @Test(arguments: [
+    ParallelLayout(data: 2), ParallelLayout(data: 3, zeroStage: 1),
+    ParallelLayout(data: 4, zeroStage: 1, shardDegree: 2),
+    ParallelLayout(data: 2, tensor: 2, sequenceParallel: true),
+  ]) func lastRowsOfATiedTable(_ layout: ParallelLayout) throws {
+    var model = LayoutTests.gpt2
+    model.vocabularySize = 500
+    var job = LayoutRun.Job(model: model, steps: 2)
+    let one = try LayoutRun(job, ParallelLayout())
+    for microbatches in [1, 3] where job.sequences.isMultiple(of: layout.data * microbatches) {
+      let run = try LayoutRun(job, layout, microbatches: microbatches)
+      LayoutTests.check(run, one, "\(layout), \(microbatches) micro-batches")
+      for (rank, result) in run.ranks.enumerated() {
+        let counted = run.program.communication(
+          microbatches: microbatches, at: MeshPosition(run.program.mesh, rank: rank))[.data]?[.allGather]
+        #expect(counted?.calls == 2)
+        #expect(result.counters[.data]?[.allGather].payloadBytes == 2 * (counted?.payloadBytes ?? 0))
+      }
+      for gradients in [CommunicationPolicy.GradientSynchronisation.naive, .bucketed] {
+        job.communication.gradients = gradients
+        let other = try LayoutRun(job, layout, microbatches: microbatches)
+        #expect(other.gradients == run.gradients && other.losses[0] == run.losses[0], "\(gradients)")
+      }
+      job.communication.gradients = .overlapped
+      let inDouble = try LayoutRun(job, layout, microbatches: microbatches, inDouble: true)
+      LayoutTests.check(
+        inDouble, try LayoutRun(job, ParallelLayout(), inDouble: true), gradients: 1e-12, weights: 1e-12,
+        "\(layout)")
+    }
+  }
+
   /// Calls and bytes counted in the program are those that the communicators count while it runs.
   @Test(arguments: mixed) func whatIsCountedIsWhatHappens(_ layout: ParallelLayout) throws {
     var job = LayoutRun.Job(model: LayoutTests.tiedLlama, sequences: 24)

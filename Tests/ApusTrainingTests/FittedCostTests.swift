@@ -1,7 +1,7 @@
 import ApusProgram
 import Testing
 
-@testable import ApusTraining
+import ApusTraining
 
 @Suite struct FittedCostTests {
   private func samples(_ seconds: (Cost) -> Double) -> [FittedCost.Sample] {

@@ -20,7 +20,7 @@ import Testing
   }
 
   /// Gradients with a known truth and a known variance a token: the smoothed estimate finds their ratio.
-  @Test(arguments: [(8, 64, 50.0), (16, 32, 400.0), (100, 300, 5.0)])
+  @Test(arguments: [(8, 64, 50.0), (64, 512, 400.0), (100, 300, 5.0)])
   func findsAKnownNoiseScale(_ small: Int, _ big: Int, _ truth: Double) {
     let dimensions = 400
     var normals = Normals(state: UInt64(big))

@@ -9,7 +9,8 @@ import Testing
 /// A profile of a small model: what is measured from outside against what the plan says.
 @Suite(.serialized) struct StepProfilerTests {
   private static let model = ModelConfiguration(
-    family: .llama, vocabularySize: 512, maximumSequenceLength: 128, layerCount: 3, hiddenSize: 128, headCount: 4,
+    family: .llama, vocabularySize: 512, maximumSequenceLength: 128, layerCount: 3, hiddenSize: 128,
+    headCount: 4,
     keyValueHeadCount: 2, intermediateSize: 256)
 
   private func profile(
@@ -36,12 +37,21 @@ import Testing
     #expect(memory.highWaterBytes <= memory.plannedBytes)
     #expect(memory.highWaterBytes > memory.plannedBytes - MemoryPlan.alignment)
     let measured = try #require(memory.measured)
-    let (predicted, outside) = (sums(memory.predicted), sums(measured))
+    check(memory, measured)
+  }
+
+  /// Values that outlive an instruction are measured as predicted; scratch memory is reserved for the worst case and
+  /// need not all be touched.
+  private func check(_ memory: ProfileReport.Memory, _ measured: [ProfileReport.Series]) {
+    func values(_ series: [ProfileReport.Series]) -> [Int] { sums(series.filter { $0.name != "workspace" }) }
+    let (predicted, outside) = (values(memory.predicted), values(measured))
     #expect(predicted.count == memory.times.count && outside.count == predicted.count)
-    // Each of some forty tensors may share a page with its neighbour.
-    for (index, (a, b)) in zip(predicted, outside).enumerated() where abs(a - b) > 40 * memory.chunkBytes {
+    // Each of some forty tensors may share a page with its neighbour; a result that nobody reads counts as scratch.
+    let slack = 40 * memory.chunkBytes
+    for (index, (a, b)) in zip(predicted, outside).enumerated() where abs(a - b) > slack {
       Issue.record("\(memory.labels[index]): \(a) predicted, \(b) measured")
     }
+    for (a, b) in zip(sums(memory.predicted), sums(measured)) { #expect(b <= a + slack) }
     #expect(abs(predicted.max()! - outside.max()!) < 12 * memory.chunkBytes)
   }
 
@@ -63,10 +73,12 @@ import Testing
       #expect(abs(activations.firstIndex(of: top)! - backward) < 12)
       #expect(activations[synchronise - 1] < top / 5)
       #expect(activations[optimizer] == 0)
-      #expect(gradients[backward - 1] == 0 && gradients[synchronise] == gradients.max())
-      #expect(gradients[second] <= memory.chunkBytes)
-      #expect(states[synchronise] <= memory.chunkBytes && states[second] > 0)
-      #expect(states[second] == states[second...].max())
+      // A few chunks hold the end of one role and the beginning of the next.
+      let shared = 4 * memory.chunkBytes
+      #expect(gradients[backward - 1] <= shared && gradients[second] <= shared)
+      #expect(gradients.max()! - gradients[synchronise] <= shared)
+      #expect(states[synchronise] <= shared && states[second] > 10 * shared)
+      #expect(states[second...].max()! - states[second] <= shared)
     }
     // Step 1 touches its memory little by little, step 2 nothing new.
     let touched = try #require(memory.touched)
@@ -92,7 +104,6 @@ import Testing
   @Test func sixteenBitStepsAreProfiledToo() throws {
     let memory = try profile(precision: .bf16).report.memory
     #expect(memory.highWaterBytes > memory.plannedBytes - MemoryPlan.alignment)
-    let measured = try #require(memory.measured)
-    #expect(abs(sums(memory.predicted).max()! - sums(measured).max()!) < 12 * memory.chunkBytes)
+    check(memory, try #require(memory.measured))
   }
 }

@@ -56,6 +56,8 @@ final class Watch: @unchecked Sendable {
       for link in links.values { link.send(.verdict(reason)) }
       return
     }
+    // What all ranks have met, as a loss that is not finite, the first one says by itself.
+    Thread.sleep(forTimeInterval: 1)
     links[0]?.send(.report(status.report))
     links[0]?.send(.failure(reason))
     Thread.sleep(forTimeInterval: 5)

@@ -10,6 +10,11 @@ package struct CollectiveCost: Sendable {
   let hardware: HardwareDescription
   let constants: CostConstants
 
+  package init(hardware: HardwareDescription, constants: CostConstants) {
+    self.hardware = hardware
+    self.constants = constants
+  }
+
   /// Seconds of one call among the ranks of `placement`.
   package func seconds(_ kind: CollectiveKind, bytes: Double, _ placement: RankPlacement) -> Double {
     guard placement.ranks > 1, bytes > 0 else { return 0 }
@@ -42,7 +47,7 @@ package struct CollectiveCost: Sendable {
   }
 
   /// Bus bandwidth of a group without a measured curve.
-  func bandwidth(_ kind: CollectiveKind, _ placement: RankPlacement) -> Double {
+  package func bandwidth(_ kind: CollectiveKind, _ placement: RankPlacement) -> Double {
     let inner = hardware.nodeLink.bandwidth * constants.nodeLinkEfficiency
     guard placement.nodes > 1 else { return inner }
     // The groups that lie side by side in a node share its ports.

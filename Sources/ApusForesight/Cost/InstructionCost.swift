@@ -3,13 +3,13 @@ import ApusProgram
 /// Prices the instructions of a recorded program on hardware: the one place where operations meet devices.
 ///
 /// Every operation is named, so that a new one does not compile until it has a price.
-struct InstructionCost: Sendable {
-  let job: TrainingJob
+package struct InstructionCost: Sendable {
+  package let job: TrainingJob
   let constants: CostConstants
   private let products: MatrixProductCost
   private let attention: AttentionCost
 
-  init(_ job: TrainingJob, _ constants: CostConstants) {
+  package init(_ job: TrainingJob, _ constants: CostConstants) {
     self.job = job
     self.constants = constants
     products = MatrixProductCost(hardware: job.hardware, constants: constants)

@@ -40,13 +40,13 @@ package struct LayerPrices: Hashable, Sendable {
   }
 
   /// A whole program of a certain depth, by parts.
-  struct Parts {
-    var opening = Pair()
-    var layers = Pair()
-    var ending = Pair()
-    var saved = SavedBytes()
+  package struct Parts {
+    package var opening = Pair()
+    package var layers = Pair()
+    package var ending = Pair()
+    package var saved = SavedBytes()
 
-    init(_ job: TrainingJob, _ cost: InstructionCost, depth: Int) {
+    package init(_ job: TrainingJob, _ cost: InstructionCost, depth: Int) {
       let program = LayerPrices.program(job, depth: depth)
       saved = SavedBytes(program, job)
       for kind in [Segment.Kind.forward, .backward] {
@@ -63,7 +63,7 @@ package struct LayerPrices: Hashable, Sendable {
   }
 
   /// The program of one rank. Sizes that the tensor degree does not divide are padded, as trainers pad them.
-  static func program(_ job: TrainingJob, depth: Int) -> StepProgram {
+  package static func program(_ job: TrainingJob, depth: Int) -> StepProgram {
     let t = job.layout.tensor
     func padded(_ size: Int) -> Int { groups(of: t, in: size) * t }
     var model = job.model

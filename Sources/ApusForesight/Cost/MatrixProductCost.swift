@@ -3,16 +3,21 @@
 /// C is cut into tiles, one a multiprocessor at a time; the last wave may be nearly empty. Small tiles fill
 /// waves better but reuse less of what they load. A main loop over k has a prologue and an epilogue. The
 /// cheapest tile is taken, as libraries choose, and memory bandwidth bounds the whole.
-struct MatrixProductCost: Sendable {
+package struct MatrixProductCost: Sendable {
   let hardware: HardwareDescription
   let constants: CostConstants
+
+  package init(hardware: HardwareDescription, constants: CostConstants) {
+    self.hardware = hardware
+    self.constants = constants
+  }
 
   /// Tile shapes and the share of a multiprocessor's speed that their reuse allows.
   private static let tiles: [(m: Int, n: Int, speed: Double)] = [
     (256, 128, 1), (128, 256, 1), (128, 128, 0.94), (128, 64, 0.82), (64, 64, 0.66), (32, 32, 0.35),
   ]
 
-  func seconds(m: Int, n: Int, k: Int, _ precision: HardwareDescription.Precision, bytes: Double) -> Double {
+  package func seconds(m: Int, n: Int, k: Int, _ precision: HardwareDescription.Precision, bytes: Double) -> Double {
     var peak = hardware.peak(precision) * hardware.sustained
     if precision == .fp8 { peak *= constants.fp8Efficiency }
     let units = hardware.multiprocessors

@@ -11,7 +11,7 @@ package struct SavedBytes: Hashable, Sendable {
   package init() {}
 
   /// Reads a recorded program of the rank's local sizes, in the job's element types.
-  init(_ program: StepProgram, _ job: TrainingJob) {
+  package init(_ program: StepProgram, _ job: TrainingJob) {
     guard let forward = program.segment(.forward), let backward = program.segment(.backward) else { return }
     let read = Set(backward.instructions.flatMap { $0.inputs.map(\.storage) })
     for instruction in forward.instructions {

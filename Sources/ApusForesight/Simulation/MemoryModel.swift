@@ -1,12 +1,12 @@
 /// Bytes of the fullest rank: model states by their shards, saved activations of the micro-batches in
 /// flight, temporaries, and what an allocator and the runtime add.
-struct MemoryModel {
+package struct MemoryModel {
   let job: TrainingJob
   let constants: CostConstants
   let prices: LayerPrices
   let parameters: LocalParameters
 
-  init(_ job: TrainingJob, _ prices: LayerPrices, _ constants: CostConstants) {
+  package init(_ job: TrainingJob, _ prices: LayerPrices, _ constants: CostConstants) {
     self.job = job
     self.prices = prices
     self.constants = constants
@@ -62,7 +62,7 @@ struct MemoryModel {
 
   /// Micro-batches, counted once a chunk, whose activations a device holds at once (`peakLive` counts them in
   /// the orders themselves; a test compares).
-  func inFlight(_ device: Int) -> Double {
+  package func inFlight(_ device: Int) -> Double {
     let (m, p) = (job.layout.microbatches, job.layout.pipeline)
     if p == 1 { return 1 }
     switch job.layout.schedule {

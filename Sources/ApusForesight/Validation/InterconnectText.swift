@@ -1,13 +1,13 @@
 /// What a row's free text says about the network between nodes.
-struct InterconnectText {
+package struct InterconnectText {
   /// Bits a second of a whole node, where the text names a rate.
-  private(set) var nodeBandwidth: Double?
+  package private(set) var nodeBandwidth: Double?
   /// Whether the text names the network on which the shipped collective curve was measured.
   let namesCurve: Bool
 
   /// Reads texts such as `EFA 3200 Gb/s between nodes`, `8x200 Gbps HDR IB per node`,
   /// `4x Omni-Path 100Gb links per node`, `400 Gb/s RDMA per GPU`.
-  init(_ text: String, devicesPerNode: Int) {
+  package init(_ text: String, devicesPerNode: Int) {
     namesCurve = text.contains("EFA")
     let rate = /(?:(\d+)\s*x\s*(?:[A-Za-z\-]+\s+)?)?(\d+(?:\.\d+)?)\s*Gb(?:ps|it\/s|\/s)?/
     guard let match = text.firstMatch(of: rate), let value = Double(match.2) else { return }

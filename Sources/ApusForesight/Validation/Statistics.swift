@@ -1,17 +1,17 @@
 /// Middle value; the mean of the two middle ones of an even number. nil of nothing.
-func median(_ values: [Double]) -> Double? {
+package func median(_ values: [Double]) -> Double? {
   guard !values.isEmpty else { return nil }
   let sorted = values.sorted()
   let half = sorted.count / 2
   return sorted.count.isMultiple(of: 2) ? (sorted[half - 1] + sorted[half]) / 2 : sorted[half]
 }
 
-func mean(_ values: [Double]) -> Double? {
+package func mean(_ values: [Double]) -> Double? {
   values.isEmpty ? nil : values.reduce(0, +) / Double(values.count)
 }
 
 /// Ranks from 1, equal values sharing the mean of theirs.
-func ranks(_ values: [Double]) -> [Double] {
+package func ranks(_ values: [Double]) -> [Double] {
   let order = values.indices.sorted { values[$0] < values[$1] }
   var result = [Double](repeating: 0, count: values.count)
   var start = 0
@@ -25,7 +25,7 @@ func ranks(_ values: [Double]) -> [Double] {
 }
 
 /// Spearman's rank correlation; nil where fewer than two pairs or no variation.
-func rankCorrelation(_ a: [Double], _ b: [Double]) -> Double? {
+package func rankCorrelation(_ a: [Double], _ b: [Double]) -> Double? {
   guard a.count == b.count, a.count > 1 else { return nil }
   let (x, y) = (ranks(a), ranks(b))
   let middle = Double(a.count + 1) / 2

@@ -50,6 +50,11 @@ extension StepProgram {
   package static func training(
     _ declaration: ModelDeclaration, _ settings: TrainingProgramSettings, mesh: Mesh = .single
   ) -> StepProgram {
+    let layout = mesh.layout
+    require(
+      layout.context == 1 && layout.pipeline == 1 && layout.expert == 1,
+      "a step is recorded for the axes tensor and data, not for context \(layout.context), "
+        + "pipeline \(layout.pipeline), expert \(layout.expert)")
     var step = StepRecorder(
       mesh: mesh, communication: settings.communication, precision: settings.precision)
     let model = declaration(&step, true)

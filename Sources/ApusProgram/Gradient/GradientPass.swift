@@ -104,8 +104,10 @@ package struct GradientPass {
   }
 
   /// Memory that a rule's instruction needs beside its results.
-  package mutating func temporary(_ name: String, _ signature: Signature) -> Tensor {
-    recorder.tensor("\(recorder.label) \(name)", .activation, signature)
+  package mutating func temporary(
+    _ name: String, _ signature: Signature, role: Role = .activation
+  ) -> Tensor {
+    recorder.tensor("\(recorder.label) \(name)", role, signature)
   }
 
   /// Whether gradients of activations carry the factor of the loss.
@@ -181,6 +183,13 @@ package struct GradientPass {
       op: operation.op, inputs: inputs, outputs: outputs, label: recorder.label, condition: condition)
   }
 
+  /// Ends the transfers under way that `buffer` takes part in.
+  mutating func finishTransfers(of buffer: Tensor) {
+    let (done, others) = underWay.partitioned { $0[0].inputs.contains { $0.storage == buffer.storage } }
+    underWay = others
+    for instruction in done.joined() { recorder.append(instruction) }
+  }
+
   /// Emits an instruction after everything else of backward.
   mutating func emitAtEnd(_ instruction: Instruction) { atEnd.append(instruction) }
 
@@ -199,5 +208,12 @@ package struct GradientPass {
   private mutating func release(_ value: Tensor) {
     guard let gradient = gradients.removeValue(forKey: value) else { return }
     holders[gradient]! -= 1
+  }
+}
+
+extension Array {
+  /// The elements for which `belongs` holds, and the others, in order.
+  fileprivate func partitioned(by belongs: (Element) -> Bool) -> (Self, Self) {
+    (filter(belongs), filter { !belongs($0) })
   }
 }

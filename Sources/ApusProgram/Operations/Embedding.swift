@@ -29,10 +29,12 @@ package struct Embedding: ForwardOperation {
   }
 
   package func differentiate(_ pass: inout GradientPass, _ call: Instruction) {
-    let table = call.inputs[1]
-    pass.emit(
-      EmbeddingGradient(vocabulary: vocabulary), [call.inputs[0], pass.gradient(call, 0)],
-      to: [pass.destination(table)])
+    let (ids, table) = (call.inputs[0], call.inputs[1])
+    let operation = EmbeddingGradient(vocabulary: vocabulary)
+    if pass.sharesRows(of: table) {
+      return pass.addSharedRows(operation, ids, pass.gradient(call, 0), to: table)
+    }
+    pass.emit(operation, [ids, pass.gradient(call, 0)], to: [pass.destination(table)])
   }
 }
 

@@ -52,7 +52,7 @@ extension StepProgram {
       }
       for instruction in segment.instructions {
         guard let (axis, kind, volume) = instruction.communication(at: position) else { continue }
-        for _ in 0..<(instruction.condition == .always ? repeats : 1) {
+        for repetition in 0..<repeats where instruction.condition.holds(isLast: repetition == repeats - 1) {
           sum[axis, default: [:]][kind, default: CommunicationVolume()] =
             (sum[axis]?[kind] ?? CommunicationVolume()) + volume
         }

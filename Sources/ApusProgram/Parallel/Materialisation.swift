@@ -5,7 +5,8 @@ import ApusCore
 /// With ZeRO 0 and 1 gradients lie in buffers that persist, so a unit is materialised exactly once, where it is
 /// first read: reverse order gets there after the last contribution. From ZeRO-2 on gradients and from ZeRO-3 on
 /// gathered weights are transient, so each stretch of forward that reads a unit has a reading of its own: a
-/// tied table is not held from the first layer to the head.
+/// tied table is not held from the first layer to the head. A unit whose last rows are shared is materialised before
+/// its last reader, the head.
 package enum Materialisation {
   /// Gives the segment with materialised units, and what it reads of them.
   ///
@@ -21,7 +22,12 @@ package enum Materialisation {
     /// The reading in use, by unit; a transient one ends when another unit is read.
     var current: [Int: Int] = [:]
     var result: [Instruction] = []
-    for var instruction in forward {
+    let lastReaders = Dictionary(
+      forward.enumerated().flatMap { place, instruction in
+        instruction.inputs.compactMap { indexOf[$0.storage] }.map { ($0, place) }
+      }, uniquingKeysWith: { max($0, $1) })
+    for (place, original) in forward.enumerated() {
+      var instruction = original
       for (position, input) in instruction.inputs.enumerated() {
         guard let index = indexOf[input.storage] else { continue }
         if current[index] == nil {
@@ -29,7 +35,14 @@ package enum Materialisation {
           current[index] = readings.count
           readings.append(
             reading(index, units[index], isTransient: isTransient && training, &recorder, readings))
-          result.append(materialise(units[index], readings[readings.count - 1], instruction.label, recorder))
+          readings[readings.count - 1].sharesRows =
+            training && units[index].parameters.count == 1
+            && sharesRows(original, readAgain: lastReaders[index] != place, recorder.mesh)
+          if !readings[readings.count - 1].sharesRows {
+            result.append(materialise(units[index], readings[readings.count - 1], instruction.label))
+          }
+        } else if let reading = current[index], readings[reading].sharesRows, lastReaders[index] == place {
+          result.append(materialise(units[index], readings[reading], instruction.label))
         }
         instruction.inputs[position].storage = readings[current[index]!].flat.storage
       }
@@ -68,7 +81,7 @@ package enum Materialisation {
   }
 
   private static func materialise(
-    _ unit: ParameterUnit, _ reading: UnitReading, _ label: String, _ recorder: StepRecorder
+    _ unit: ParameterUnit, _ reading: UnitReading, _ label: String
   ) -> Instruction {
     Instruction(
       op: Materialise().op, inputs: [unit.weights], outputs: [Destination(reading.flat)], label: label)

@@ -135,6 +135,8 @@ package struct UnitReading: Hashable, Sendable {
   /// Persistent sums start anew with a step, transient ones with a reading.
   var firstMode: WriteMode { gradientsPersist ? .accumulateAfterFirstMicrobatch : .overwrite }
   package var gradientsPersist = true
+  /// Whether the gradients are summed before the embedding has added to them: see `sharesRows`.
+  package var sharesRows = false
 
   func gradient(of parameter: Tensor) -> Tensor {
     var tensor = parameter

@@ -30,7 +30,18 @@ package struct Destination: Hashable, Sendable {
 }
 
 /// In which micro-batches of a step an instruction runs.
-package enum Condition: Hashable, Sendable { case always, lastMicrobatch }
+package enum Condition: Hashable, Sendable {
+  case always, lastMicrobatch, beforeLastMicrobatch
+
+  /// Whether an instruction runs in the step's last micro-batch, or in an earlier one.
+  package func holds(isLast: Bool) -> Bool {
+    switch self {
+    case .always: true
+    case .lastMicrobatch: isLast
+    case .beforeLastMicrobatch: !isLast
+    }
+  }
+}
 
 /// One operation on tensors, as recorded. `label` says which part of the model it belongs to.
 package struct Instruction: Hashable, Sendable {

@@ -38,6 +38,7 @@ extension StepRecord {
     case .secondsLeft: secondsLeft
     case .validationLoss: validationLoss
     case .validationBitsPerByte: validationBitsPerByte
+    case .communication: nil
     case .lossScale: lossScale
     case .skippedSteps: skippedSteps.map(Double.init)
     case .gradientSignal: gradientSignal
@@ -52,11 +53,22 @@ extension StepRecord {
     case .peakMemoryBytes: return String(peakMemoryBytes)
     case .tokensSeen: return String(tokensSeen)
     case .skippedSteps: return skippedSteps.map { String($0) }
+    case .communication:
+      guard let communication else { return nil }
+      return "[" + communication.map(\.json).joined(separator: ",") + "]"
     default:
       guard let value = value(key) else { return nil }
       if value.isNaN { return "\"NaN\"" }
       if value.isInfinite { return value > 0 ? "\"Infinity\"" : "\"-Infinity\"" }
       return "\(value)"
     }
+  }
+}
+
+extension StepRecord.AxisCommunication {
+  /// One JSON object.
+  fileprivate var json: String {
+    "{\"axis\":\"\(axis)\",\"calls\":\(calls),\"bytes\":\(bytes),\"exposed_seconds\":\(exposedSeconds),"
+      + "\"hidden_seconds\":\(hiddenSeconds)}"
   }
 }

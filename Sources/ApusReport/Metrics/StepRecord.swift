@@ -29,6 +29,35 @@ package struct StepRecord: Codable, Hashable, Sendable {
   /// Nats per token, at steps that validate.
   package var validationLoss: Double?
   package var validationBitsPerByte: Double?
+  /// What the first rank exchanged over each axis of the layout; empty with one rank.
+  package var communication: [AxisCommunication]?
+
+  /// Communication of one rank along one axis in one step.
+  package struct AxisCommunication: Codable, Hashable, Sendable {
+    /// `data`, `tensor`, ...
+    package var axis: String
+    package var calls: Int
+    /// Bytes that a rank sends by the ring algorithm's formula.
+    package var bytes: Double
+    /// Seconds in which the rank did nothing else.
+    package var exposedSeconds: Double
+    /// Seconds in which transfers were under way while the rank computed.
+    package var hiddenSeconds: Double
+
+    package init(axis: String, calls: Int, bytes: Double, exposedSeconds: Double, hiddenSeconds: Double) {
+      self.axis = axis
+      self.calls = calls
+      self.bytes = bytes
+      self.exposedSeconds = exposedSeconds
+      self.hiddenSeconds = hiddenSeconds
+    }
+
+    package enum CodingKeys: String, CodingKey {
+      case axis, calls, bytes
+      case exposedSeconds = "exposed_seconds"
+      case hiddenSeconds = "hidden_seconds"
+    }
+  }
   /// Factor of the loss in this step, in fp16 runs.
   package var lossScale: Double?
   /// Steps of the whole run so far whose update was skipped because scaled gradients overflowed, in fp16 runs.
@@ -46,7 +75,8 @@ package struct StepRecord: Codable, Hashable, Sendable {
     optimizerSeconds: Double, dataWaitSeconds: Double, modelFLOPsUtilization: Double? = nil,
     peakMemoryBytes: Int, tokensSeen: Int, secondsLeft: Double, validationLoss: Double? = nil,
     validationBitsPerByte: Double? = nil, lossScale: Double? = nil, skippedSteps: Int? = nil,
-    gradientSignal: Double? = nil, gradientNoise: Double? = nil, noiseScaleTokens: Double? = nil
+    gradientSignal: Double? = nil, gradientNoise: Double? = nil, noiseScaleTokens: Double? = nil,
+    communication: [AxisCommunication]? = nil
   ) {
     self.step = step
     self.loss = loss
@@ -65,6 +95,7 @@ package struct StepRecord: Codable, Hashable, Sendable {
     self.secondsLeft = secondsLeft
     self.validationLoss = validationLoss
     self.validationBitsPerByte = validationBitsPerByte
+    self.communication = communication
     self.lossScale = lossScale
     self.skippedSteps = skippedSteps
     self.gradientSignal = gradientSignal
@@ -94,5 +125,6 @@ package struct StepRecord: Codable, Hashable, Sendable {
     case gradientSignal = "gradient_signal"
     case gradientNoise = "gradient_noise"
     case noiseScaleTokens = "noise_scale_tokens"
+    case communication
   }
 }

@@ -96,7 +96,7 @@ package struct ProfileReport: Codable, Hashable, Sendable {
     package var capacityBytes: Int
     /// What the process held at most, code and libraries included.
     package var residentBytes: Int
-    /// What three steps after the first two took from the allocator and kept.
+    /// What three later steps took from the allocator and kept.
     package var heapGrowthBytes: Int
     /// Pages that these three steps touched for the first time, temporary memory included.
     package var pageFaults: Int

@@ -46,6 +46,8 @@ package struct TensorBoardWriter: ~Copyable {
     (.learningRate, "optimizer/learning_rate"),
     (.lossScale, "optimizer/loss_scale"),
     (.skippedSteps, "optimizer/skipped_steps"),
+    (.gradientSignal, "optimizer/gradient_signal"),
+    (.gradientNoise, "optimizer/gradient_noise"),
     (.noiseScaleTokens, "optimizer/noise_scale_tokens"),
     (.tokensPerSecond, "speed/tokens_per_second"),
     (.tokensPerSecondPerRank, "speed/tokens_per_second_per_rank"),

@@ -35,6 +35,11 @@ package struct StepLine: Sendable {
       "data wait \(Self.seconds(record.dataWaitSeconds).padded(left: 8))",
       "left \(record.secondsLeft.durationText.padded(left: 7))",
     ]
+    for axis in record.communication ?? [] {
+      parts.append(
+        "\(axis.axis): exposed \(Self.seconds(axis.exposedSeconds).padded(left: 8)) hidden "
+          + Self.seconds(axis.hiddenSeconds).padded(left: 8))
+    }
     return parts.joined(separator: "  ")
   }
 

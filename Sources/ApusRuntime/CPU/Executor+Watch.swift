@@ -19,7 +19,7 @@ extension Executor {
   package func run(
     _ kind: Segment.Kind, microbatch: Int, isLast: Bool = true, observe: (Span) -> Void
   ) throws(CommunicationError) {
-    for (index, (kernel, condition)) in kernels(kind).enumerated() where isLast || condition == .always {
+    for (index, (kernel, condition)) in kernels(kind).enumerated() where condition.holds(isLast: isLast) {
       let start = DispatchTime.now().uptimeNanoseconds
       try kernel(microbatch)
       observe(Span(instruction: index, start: start, end: DispatchTime.now().uptimeNanoseconds))

@@ -67,14 +67,14 @@ package final class Executor {
   package func run(
     _ kind: Segment.Kind, microbatch: Int = 0, isLast: Bool = true
   ) throws(CommunicationError) {
-    for (kernel, condition) in kernels(kind) where isLast || condition == .always { try kernel(microbatch) }
+    for (kernel, condition) in kernels(kind) where condition.holds(isLast: isLast) { try kernel(microbatch) }
   }
 
   /// As `run`, adding the seconds of each instruction to `seconds`.
   package func run(
     _ kind: Segment.Kind, microbatch: Int, isLast: Bool = true, addingTo seconds: inout [Double]
   ) throws(CommunicationError) {
-    for (index, (kernel, condition)) in kernels(kind).enumerated() where isLast || condition == .always {
+    for (index, (kernel, condition)) in kernels(kind).enumerated() where condition.holds(isLast: isLast) {
       let start = DispatchTime.now().uptimeNanoseconds
       try kernel(microbatch)
       seconds[index] += Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
@@ -97,7 +97,7 @@ package final class Executor {
     guard let segment = program.segment(kind) else { return }
     let mapped = arena.arena.byteCount + Arena.guardByteCount
     var underWay: [Int: Tensor] = [:]
-    for (index, (kernel, condition)) in kernels(kind).enumerated() where isLast || condition == .always {
+    for (index, (kernel, condition)) in kernels(kind).enumerated() where condition.holds(isLast: isLast) {
       let before = UnsafeMutableRawPointer.allocate(byteCount: mapped, alignment: 64)
       defer { before.deallocate() }
       before.copyMemory(from: arena.arena.base, byteCount: mapped)
@@ -220,13 +220,19 @@ package final class Executor {
     }
   }
 
-  /// Plans `program` and refuses it if the plan is larger than the memory that is free.
-  package static func checkFit(_ program: StepProgram, threads: Int) throws(RuntimeFailure) {
-    try check(MemoryPlan(program, workspace: CPUCatalogue(threads: threads).workspace), program)
+  /// Plans `program` and refuses it if the plan, once for each rank on this machine, is larger than the memory
+  /// that is free.
+  package static func checkFit(
+    _ program: StepProgram, threads: Int, ranksOnMachine: Int = 1
+  ) throws(RuntimeFailure) {
+    try check(
+      MemoryPlan(program, workspace: CPUCatalogue(threads: threads).workspace), program, ranksOnMachine)
   }
 
-  private static func check(_ plan: MemoryPlan, _ program: StepProgram) throws(RuntimeFailure) {
-    let available = AvailableMemory.byteCount()
+  private static func check(
+    _ plan: MemoryPlan, _ program: StepProgram, _ ranksOnMachine: Int = 1
+  ) throws(RuntimeFailure) {
+    let available = AvailableMemory.byteCount() / ranksOnMachine
     guard plan.totalBytes > available else { return }
     let largest = program.storages.sorted { $0.byteCount > $1.byteCount }.prefix(3)
     let fixed = plan.persistentBytes

@@ -64,13 +64,13 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     _ kind: Segment.Kind, microbatch: Int = 0, isLast: Bool = true
   ) throws(CommunicationError) {
     for instruction in program.segment(kind)?.instructions ?? []
-    where isLast || instruction.condition == .always {
+    where instruction.condition.holds(isLast: isLast) {
       if let move = instruction.op.move {
         try run(move, instruction)
       } else {
         run(instruction, microbatch)
       }
-      for output in instruction.outputs {
+      for output in instruction.outputs where output.tensor.type != .int32 {
         output.tensor.type.round(scalars(output.tensor), output.tensor.count)
       }
     }
@@ -79,9 +79,12 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
   /// A move from start to end: what is recorded as under way is over at once.
   private func run(_ move: Move, _ call: Instruction) throws(CommunicationError) {
     let (x, y) = (call.inputs[0], call.outputs[0].tensor)
-    let type: ElementType = Scalar.self == Double.self ? .float64 : .float32
+    let floats: ElementType = Scalar.self == Double.self ? .float64 : .float32
+    func address(_ tensor: Tensor) -> UnsafeMutableRawPointer {
+      tensor.type == .int32 ? UnsafeMutableRawPointer(ints(tensor)) : UnsafeMutableRawPointer(scalars(tensor))
+    }
     let collective = move.collective(
-      from: UnsafeMutableRawPointer(scalars(x)), to: UnsafeMutableRawPointer(scalars(y)), x, y, type: type,
+      from: address(x), to: address(y), x, y, type: x.type == .int32 ? .int32 : floats,
       at: ranks.position, label: call.label)
     guard let collective, let group = ranks.group(along: move.axis) else { return }
     try group.run(collective)

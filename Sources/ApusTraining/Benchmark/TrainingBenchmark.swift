@@ -1,7 +1,10 @@
+import ApusCommunication
+import ApusConfiguration
 import ApusCore
 import ApusForesight
 import ApusModels
 import ApusProgram
+import ApusReport
 import ApusRuntime
 
 /// Whole training steps of a model on made-up tokens, timed against the machine's measured peak.
@@ -27,6 +30,9 @@ package struct TrainingBenchmark {
     /// Bytes that a step's instructions read and write, and what they would without fusion.
     package var bytesMoved: Int
     package var bytesMovedUnfused: Int
+    package var ranks: Int
+    /// Of the first rank in the step of median time, by axis; absent with one rank.
+    package var communication: [StepRecord.AxisCommunication]?
   }
 
   /// Time and work of one kind of instruction in the timed steps.
@@ -47,27 +53,39 @@ package struct TrainingBenchmark {
   private let threads: Int
   private let highWater: Int
   private let scale: LossScale?
+  private let place: RankPlace
 
-  /// Measures the peak, prepares the step and runs steps 1 and 2 over a poisoned arena.
+  /// Measures the peak, prepares the step and runs steps 1 and 2 over a poisoned arena. All ranks of the layout do
+  /// it at the same time.
+  ///
+  /// - Parameters:
+  ///   - microBatchSize: sequences of a replica.
+  ///   - threads: of each rank.
   package init(
     _ model: ModelConfiguration, microBatchSize: Int, sequenceLength: Int, accumulation: Int = 1,
-    recomputation: RecomputationSettings = .none, precision: PrecisionPolicy = .fp32, threads: Int
+    recomputation: RecomputationSettings = .none, precision: PrecisionPolicy = .fp32, threads: Int,
+    layout: LayoutSection = LayoutSection(), place: RankPlace = .alone()
   ) throws {
+    self.place = place
     self.model = model
     self.sequenceLength = sequenceLength
     self.threads = threads
-    peak = try MachineMeasurement.measure(threads: threads, measuresMemory: false).peakFLOPsPerSecond
+    let own = try MachineMeasurement.measure(threads: threads, measuresMemory: false).peakFLOPsPerSecond
+    peak = try place.world.control.allReduce([own], label: "the machines' peak")[0]
     let settings = TrainingProgramSettings(
       microBatchSize: microBatchSize, sequenceLength: sequenceLength, recomputation: recomputation,
-      precision: precision)
-    executor = try Executor(.training(model, settings), threads: threads)
+      precision: precision, layout: layout.ranks, communication: layout.communication)
+    let program = StepProgram.training(model, settings)
+    try Executor.checkFit(program, threads: threads, ranksOnMachine: place.ranksOnMachine)
+    executor = try Executor(program, threads: threads, ranks: place.groups(program.mesh))
     source = MadeUpTokens(vocabularySize: model.vocabularySize, sequenceLength: sequenceLength)
     loop = StepLoop(
       executor, microbatches: accumulation, samplesPerMicrobatch: microBatchSize,
-      optimizer: settings.optimizer)
+      optimizer: settings.optimizer, world: place.world)
     executor.poison()
     executor.initializeParameters(seed: 1)
     scale = .withoutSkips(precision)
+    try executor.gatherWeights()
     for step in 1...2 { _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) }
     highWater = executor.arenaHighWater
   }
@@ -91,7 +109,8 @@ package struct TrainingBenchmark {
       plannedBytes: executor.plan.totalBytes, arenaHighWaterBytes: highWater,
       peakResidentBytes: ProcessMemory.peakResidentBytes, parameters: executor.program.parameterCount,
       threads: threads, loss: outcomes[outcomes.count - 1].loss, bytesMoved: bytesOfStep(\.cost),
-      bytesMovedUnfused: bytesOfStep(\.unfusedCost))
+      bytesMovedUnfused: bytesOfStep(\.unfusedCost), ranks: place.world.size,
+      communication: outcomes.sorted { $0.seconds < $1.seconds }[outcomes.count / 2].communicationRecords)
   }
 
   private func bytesOfStep(_ cost: (Segment) -> Cost) -> Int {

@@ -1,3 +1,4 @@
+import ApusCommunication
 import ApusCore
 import ApusProgram
 import ApusRuntime
@@ -14,11 +15,14 @@ package struct Validation {
   }
 
   /// Evaluates windows of `executor`'s sequence length, as many rows at once as its micro-batch has. Rows
-  /// that are left over, and the end of short windows, carry no target.
+  /// that are left over, and the end of short windows, carry no target. Replicas take turns; all ranks call this.
   ///
-  /// - Parameter limit: predicted tokens to stop after; nil = all.
+  /// - Parameters:
+  ///   - limit: predicted tokens to stop after; nil = all.
+  ///   - world: the ranks that train together; nil where there is one.
   package static func run(
-    _ tokens: ValidationTokens, on executor: Executor, sequenceLength: Int, vocabularySize: Int, limit: Int?
+    _ tokens: ValidationTokens, on executor: Executor, sequenceLength: Int, vocabularySize: Int, limit: Int?,
+    world: (any World)? = nil
   ) throws -> Result {
     let program = executor.program
     guard let targets = program.targets, let tokenLosses = program.tokenLosses else {
@@ -28,10 +32,15 @@ package struct Validation {
     let rows = program.tokens.count / sequenceLength
     let windows = tokens.windows(length: sequenceLength, limit: limit)
     let (inputs, expected) = (executor.ints(program.tokens), executor.ints(targets))
-    var (sum, count) = (0.0, 0)
-    for start in stride(from: 0, to: windows.count, by: rows) {
+    let count = windows.reduce(0) { $0 + $1.range.count }
+    var sum = 0.0
+    let replicas = executor.position.mesh.layout.data
+    let replica = executor.position.coordinate(on: .data)
+    // Every replica runs as often as the first: the segment may hold collectives.
+    for turn in stride(from: 0, to: windows.count, by: rows * replicas) {
       inputs.update(repeating: 0)
       expected.update(repeating: -1)
+      let start = min(turn + replica * rows, windows.count)
       for (row, window) in windows[start..<min(start + rows, windows.count)].enumerated() {
         let file = tokens.files[window.file]
         for (index, position) in window.range.enumerated() {
@@ -39,10 +48,13 @@ package struct Validation {
           expected[row * sequenceLength + index] = try file.token(
             position + 1, vocabularySize: vocabularySize)
         }
-        count += window.range.count
       }
       try executor.run(.evaluation)
       sum += executor.floats(tokenLosses).reduce(0) { $0 + Double($1) }
+    }
+    if let world, world.size > 1 {
+      // Ranks of one replica have the same sums.
+      sum = try world.control.allReduce([sum], label: "validation")[0] / Double(world.size / replicas)
     }
     let loss = sum / Double(max(1, count))
     // The text's bytes are spread evenly over its tokens when only a part is evaluated.

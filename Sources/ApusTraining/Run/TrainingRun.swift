@@ -1,4 +1,5 @@
 import ApusCheckpoint
+import ApusCommunication
 import ApusConfiguration
 import ApusCore
 import ApusForesight
@@ -7,7 +8,8 @@ import ApusReport
 import ApusRuntime
 import Foundation
 
-/// A training run from configuration to report: the steps, with validation, checkpoints and metrics.
+/// A training run from configuration to report: the steps, with validation, checkpoints and metrics. With several
+/// ranks each has a run of its own; all do the same steps, and the first one speaks and writes.
 package struct TrainingRun: ~Copyable {
   /// What a run came to.
   package struct Summary: Codable, Hashable, Sendable {
@@ -27,7 +29,8 @@ package struct TrainingRun: ~Copyable {
   private let facts: RunFacts
   private let peak: Double
   private let flopsPerToken: Double
-  private var metrics: MetricsFile
+  /// The first rank's; nil elsewhere.
+  private var metrics: MetricsFile?
   private var events: TensorBoardWriter?
   private var progress: ProgressLine
   private var tokensSeen: Int
@@ -39,41 +42,48 @@ package struct TrainingRun: ~Copyable {
 
   /// Prepares everything that can fail; see `TrainingSetup`.
   ///
-  /// - Parameter descriptor: where progress is shown; standard output by default.
+  /// - Parameters:
+  ///   - descriptor: where progress is shown; standard output by default.
+  ///   - place: this rank among those that train together; all ranks prepare at the same time.
   package init(
-    _ configuration: Configuration, start: RunFolder.Start, command: [String], descriptor: Int32 = 1
+    _ configuration: Configuration, start: RunFolder.Start, command: [String], descriptor: Int32 = 1,
+    place: RankPlace = .alone()
   ) throws {
     var progress = ProgressLine(
       descriptor: descriptor, stepCount: configuration.training.steps, logEvery: configuration.output.logEvery
     )
-    let setup = try TrainingSetup(configuration, start) { progress.note($0) }
-    let peak = try MachineMeasurement.measure(
+    let setup = try TrainingSetup(configuration, start, place) { if place.isFirst { progress.note($0) } }
+    let own = try MachineMeasurement.measure(
       threads: setup.threads, sizes: [1024, 2048], repeats: 3, measuresMemory: false
     ).peakFLOPsPerSecond
-    progress.note(
-      "machine: \(setup.threads) threads, \((peak / 1e9).formatted(decimals: 0)) GFLOP/s measured on square "
-        + "products, \(ArithmeticLibrary.description)")
+    let peak = try place.world.control.allReduce([own], label: "the machines' peak")[0]
+    if place.isFirst {
+      progress.note(
+        "machine: \(setup.threads * place.world.size) threads, \((peak / 1e9).formatted(decimals: 0)) GFLOP/s "
+          + "measured on square products, \(ArithmeticLibrary.description)")
+    }
     let facts = RunFacts(command: command, threads: setup.threads)
     let folder = setup.folder
     let resumed = start == .resume ? setup.firstStep : nil
-    if start != .resume {
+    if start != .resume, place.isFirst {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
       encoder.keyEncodingStrategy = .convertToSnakeCase
       try folder.write(String(decoding: try encoder.encode(facts), as: UTF8.self) + "\n", to: folder.facts)
     }
-    try folder.write(setup.configuration.resolvedYAML, to: folder.configuration)
-    let metrics = try MetricsFile(path: folder.metrics.path, resumingAfter: resumed)
     // The average over the steps so far is what their records say.
     var noiseScale = NoiseScale()
-    if resumed != nil {
+    if place.isFirst, resumed != nil {
       for record in try MetricsFile.read(path: folder.metrics.path) {
         guard let signal = record.gradientSignal, let noise = record.gradientNoise else { continue }
         noiseScale.add(GradientNoise(signal: signal, noise: noise))
       }
     }
+    if place.isFirst { try folder.write(setup.configuration.resolvedYAML, to: folder.configuration) }
+    let metrics =
+      place.isFirst ? try MetricsFile(path: folder.metrics.path, resumingAfter: resumed) : nil
     let events =
-      configuration.output.tensorboard
+      configuration.output.tensorboard && place.isFirst
       ? try TensorBoardWriter(folder: folder.tensorBoard.path, resumingAfter: resumed) : nil
 
     self.setup = setup
@@ -95,11 +105,13 @@ package struct TrainingRun: ~Copyable {
     let loop = StepLoop(
       setup.executor, batches: BatchSchedule(training), samplesPerMicrobatch: training.microBatchSize,
       optimizer: setup.settings.optimizer, dropoutSeed: UInt64(bitPattern: Int64(training.seed)),
-      measuresNoise: true)
+      measuresNoise: setup.place.isAlone, world: setup.place.world)
     let rate = LearningRate(training)
     var (loss, speed, step) = (Double.nan, Throughput(), setup.firstStep)
     var validation: Validation.Result?
-    while step < training.steps, !StopRequest.isPending {
+    // With several ranks all must stop after the same step: each step says whether any was asked to.
+    var isStopRequested = setup.place.isAlone && StopRequest.isPending
+    while step < training.steps, !isStopRequested {
       step += 1
       let outcome: StepOutcome
       do {
@@ -108,9 +120,14 @@ package struct TrainingRun: ~Copyable {
       } catch {
         // Nothing was updated: what the steps before gave is saved.
         progress.finish()
-        try finish(step: step - 1, status: "stopped: \(error)", saves: step - 1 > setup.firstStep)
+        // What only this rank has met leaves the others in the middle of the step: then nothing can be saved.
+        let isEverybodys = setup.place.isAlone || error is NonFiniteStep
+        if isEverybodys {
+          try finish(step: step - 1, status: "stopped: \(error)", saves: step - 1 > setup.firstStep)
+        }
         throw error
       }
+      isStopRequested = outcome.isStopRequested || (setup.place.isAlone && StopRequest.isPending)
       tokensSeen += outcome.tokens
       if let noise = outcome.noise { noiseScale.add(noise) }
       let scaleOfStep = lossScale?.value
@@ -124,7 +141,7 @@ package struct TrainingRun: ~Copyable {
       }
       do { try log(step, outcome, rate.value(step: step), scaleOfStep, validation, speed) } catch {
         // The steps so far are worth more than their record.
-        try? save(step)
+        if setup.place.isAlone { try? save(step) }
         throw error
       }
       if configuration.checkpoint.every > 0, step.isMultiple(of: configuration.checkpoint.every), !isLast {
@@ -132,7 +149,7 @@ package struct TrainingRun: ~Copyable {
       }
     }
     let wasStopped = step < training.steps
-    if wasStopped { progress.note("stopped by a signal after step \(step)") }
+    if wasStopped { note("stopped by a signal after step \(step)") }
     let status = wasStopped ? "stopped by a signal after step \(step)" : "finished"
     let (folder, peak, flopsPerToken) = (setup.folder.url.path, peak, flopsPerToken)
     try finish(step: step, status: status, saves: wasStopped || configuration.checkpoint.atEnd)
@@ -143,12 +160,18 @@ package struct TrainingRun: ~Copyable {
       wasStopped: wasStopped)
   }
 
+  /// Shows a line, on the first rank.
+  private mutating func note(_ line: String) {
+    if setup.place.isFirst { progress.note(line) }
+  }
+
   private func validate(isLast: Bool) throws -> Validation.Result? {
     try setup.data.validation.map {
       try Validation.run(
         $0, on: setup.executor, sequenceLength: training.sequenceLength,
         vocabularySize: setup.model.vocabularySize,
-        limit: isLast || training.validationTokens == 0 ? nil : training.validationTokens)
+        limit: isLast || training.validationTokens == 0 ? nil : training.validationTokens,
+        world: setup.place.world)
     }
   }
 
@@ -156,10 +179,13 @@ package struct TrainingRun: ~Copyable {
     _ step: Int, _ outcome: StepOutcome, _ rate: Double, _ scale: Double?,
     _ validation: Validation.Result?, _ speed: Throughput
   ) throws {
+    guard setup.place.isFirst else { return }
     let tokensPerSecond = Double(outcome.tokens) / outcome.seconds
     let record = StepRecord(
       step: step, loss: outcome.loss, gradientNorm: outcome.gradientNorm, learningRate: rate,
-      tokensPerSecond: tokensPerSecond, tokensPerSecondPerRank: tokensPerSecond, stepSeconds: outcome.seconds,
+      tokensPerSecond: tokensPerSecond,
+      tokensPerSecondPerRank: tokensPerSecond / Double(setup.place.world.size),
+      stepSeconds: outcome.seconds,
       forwardSeconds: outcome.forwardSeconds, backwardSeconds: outcome.backwardSeconds,
       optimizerSeconds: outcome.optimizerSeconds, dataWaitSeconds: outcome.dataSeconds,
       modelFLOPsUtilization: tokensPerSecond * flopsPerToken / peak,
@@ -167,8 +193,9 @@ package struct TrainingRun: ~Copyable {
       secondsLeft: Double(training.tokens - training.tokens(throughStep: step)) / speed.value,
       validationLoss: validation?.loss, validationBitsPerByte: validation?.bitsPerByte, lossScale: scale,
       skippedSteps: lossScale?.skippedSteps, gradientSignal: outcome.noise?.signal,
-      gradientNoise: outcome.noise?.noise, noiseScaleTokens: outcome.noise.flatMap { _ in noiseScale.tokens })
-    try metrics.append(record)
+      gradientNoise: outcome.noise?.noise, noiseScaleTokens: outcome.noise.flatMap { _ in noiseScale.tokens },
+      communication: outcome.communicationRecords)
+    try metrics?.append(record)
     try events?.append(record)
     progress.show(record)
   }
@@ -179,31 +206,41 @@ package struct TrainingRun: ~Copyable {
       step: step, tokensSeen: tokensSeen, model: setup.model, seed: training.seed,
       configurationYAML: configuration.resolvedYAML,
       tokenizerFingerprint: setup.data.tokenizer?.fingerprint ?? "", lossScale: lossScale)
-    let pieces = WeightExchange(setup.executor).checkpointPieces(moments: true)
-    _ = try setup.store.save(
-      step: step, files: [CheckpointFile(name: "rank-00000", pieces: pieces)], state: state)
-    progress.note("checkpoint: step \(step) saved in \(watch.seconds.formatted(decimals: 2)) s")
+    try SharedCheckpoint(store: setup.store, place: setup.place).save(
+      step: step, pieces: WeightExchange(setup.executor).checkpointPieces(moments: true), state: state)
+    note("checkpoint: step \(step) saved in \(watch.seconds.formatted(decimals: 2)) s")
   }
 
   /// Last checkpoint, sample and report.
   private consuming func finish(step: Int, status: String, saves: Bool) throws {
     if saves { try save(step) }
+    let place = setup.place
+    _ = try place.firstAlone("writing sample and report") { try conclude(step: saves ? step : nil, status) }
+    if place.isFirst { progress.finish() }
+  }
+
+  /// Sample and report, on the first rank.
+  ///
+  /// - Parameter step: of the checkpoint just saved, if one was.
+  private mutating func conclude(step: Int?, _ status: String) throws {
     var samples: [RunReport.Sample] = []
     if let prompt = configuration.output.samplePrompt, let tokenizer = setup.data.tokenizer {
-      let sample = try RunSample.write(
-        prompt, count: configuration.output.sampleTokens, tokenizer, setup)
-      try setup.folder.write(sample.prompt + sample.continuation + "\n", to: setup.folder.sample)
-      samples.append(sample)
+      if setup.place.isAlone || step != nil {
+        let sample = try RunSample.write(
+          prompt, count: configuration.output.sampleTokens, tokenizer, setup, checkpoint: step)
+        try setup.folder.write(sample.prompt + sample.continuation + "\n", to: setup.folder.sample)
+        samples.append(sample)
+      } else {
+        note("sample: several ranks write one from a checkpoint, and none was saved")
+      }
     }
-    if configuration.output.report {
-      let records = try MetricsFile.read(path: setup.folder.metrics.path)
-      let charts = try? ChartLibrary.find()
-      let page = HTMLReport(
-        RunPage.report(setup, facts, status: status, samples: samples), records: records, charts: charts)
-      try page.write(to: setup.folder.report.path)
-      progress.note("report: \(setup.folder.report.path)")
-    }
-    progress.finish()
+    guard configuration.output.report else { return }
+    let records = try MetricsFile.read(path: setup.folder.metrics.path)
+    let charts = try? ChartLibrary.find()
+    let page = HTMLReport(
+      RunPage.report(setup, facts, status: status, samples: samples), records: records, charts: charts)
+    try page.write(to: setup.folder.report.path)
+    note("report: \(setup.folder.report.path)")
   }
 }
 

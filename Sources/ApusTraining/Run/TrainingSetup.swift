@@ -1,4 +1,5 @@
 import ApusCheckpoint
+import ApusCommunication
 import ApusConfiguration
 import ApusCore
 import ApusData
@@ -8,7 +9,8 @@ import ApusProgram
 import ApusRuntime
 import Foundation
 
-/// Everything a run needs before its first step: data, program, plan, mapped arena, weights.
+/// Everything a rank needs before a run's first step: data, program, plan, mapped arena, weights. The first rank
+/// claims the folder and prepares the data; the others then open what it has made.
 struct TrainingSetup {
   let configuration: Configuration
   let folder: RunFolder
@@ -18,7 +20,8 @@ struct TrainingSetup {
   let executor: Executor
   let dataset: TokenDataset
   let store: CheckpointStore
-  private let claim: RunClaim
+  private let claim: RunClaim?
+  let place: RankPlace
   let threads: Int
   /// The last step of the checkpoint that the run goes on from; 0 for a new run.
   let firstStep: Int
@@ -27,10 +30,13 @@ struct TrainingSetup {
   let lossScale: LossScale?
 
   /// - Parameter note: told what is done, line by line.
-  init(_ configuration: Configuration, _ start: RunFolder.Start, note: (String) -> Void) throws {
+  init(
+    _ configuration: Configuration, _ start: RunFolder.Start, _ place: RankPlace, note: (String) -> Void
+  ) throws {
+    self.place = place
     let training = configuration.training
     folder = RunFolder(URL(fileURLWithPath: configuration.output.folder))
-    threads = training.threads > 0 ? training.threads : ArithmeticLibrary.defaultThreads
+    threads = place.threads(asked: training.threads)
     store = CheckpointStore(folder: folder.checkpoints, keep: configuration.checkpoint.keep)
     // Whatever can be told without touching the run folder is told first: an old run is not lost to a typo.
     let sources = try RunSources(configuration.data)
@@ -43,23 +49,33 @@ struct TrainingSetup {
     var settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
       optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
-      evaluates: configuration.data.hasValidation)
+      evaluates: configuration.data.hasValidation, layout: configuration.layout.ranks,
+      communication: configuration.layout.communication)
     settings.dropout = training.dropout
     try configuration.check(shape: model, tokenizerVocabularySize: 0)
     let catalogue = CPUCatalogue(threads: threads)
     settings.recomputation = try training.recomputation.settings(
       for: model, settings, workspace: catalogue.workspace)
-    try Executor.checkFit(.training(model, settings), threads: threads)
+    try Executor.checkFit(
+      .training(model, settings), threads: threads, ranksOnMachine: place.ranksOnMachine)
 
     if let from = configuration.model.from, start == .overwrite, folder.contains(from) {
       throw TrainingError.runFolder(
         path: folder.url.path, problem: "holds the model to start from; give another output.folder")
     }
-    claim = try folder.prepare(start)
-    for message in try store.prepare() { note("checkpoints: \(message)") }
-    data = try RunData(
-      configuration.data, sources, folder: folder, folderTokenizer: from?.tokenizer,
-      modelVocabulary: fixedVocabulary, threads: threads, reusing: start == .resume, note: note)
+    let (folder, store, threads) = (folder, store, threads)
+    func openData(reusing: Bool) throws -> RunData {
+      try RunData(
+        configuration.data, sources, folder: folder, folderTokenizer: from?.tokenizer,
+        modelVocabulary: fixedVocabulary, threads: threads, reusing: reusing, note: note)
+    }
+    let prepared = try place.firstAlone("preparing the run folder and its data") {
+      let claim = try folder.prepare(start)
+      for message in try store.prepare() { note("checkpoints: \(message)") }
+      return (claim: claim, data: try openData(reusing: start == .resume))
+    }
+    claim = prepared?.claim
+    data = try prepared?.data ?? openData(reusing: true)
     model.vocabularySize = data.vocabularySize
     self.model = model
     try configuration.check(
@@ -78,26 +94,23 @@ struct TrainingSetup {
       for: model, settings, workspace: catalogue.workspace)
     self.settings = settings
     let program = StepProgram.training(model, settings)
-    executor = try Executor(program, threads: threads)
+    executor = try Executor(program, threads: threads, ranks: place.groups(program.mesh))
     note(Self.planLine(program, executor.plan))
+    if !place.isAlone { note(Self.ranksLine(configuration.layout, threads)) }
     executor.initializeParameters(seed: UInt64(bitPattern: Int64(training.seed)))
+    try executor.gatherWeights()
 
     guard start == .resume else {
       if let from {
         try WeightExchange(executor).read(from: from.source)
+        try executor.gatherWeights()
         note("weights: from \(from.description)")
       }
       (firstStep, tokensSeen) = (0, 0)
       lossScale = settings.precision.scalesLoss ? LossScale() : nil
       return
     }
-    let (checkpoint, skipped) = try store.latest()
-    for message in skipped { note("checkpoints: \(message)") }
-    guard let checkpoint else {
-      throw TrainingError.runFolder(
-        path: folder.url.path,
-        problem: "holds no complete checkpoint to resume from; start anew with --overwrite")
-    }
+    let checkpoint = try Self.latest(store, folder, place, note: note)
     let state = try checkpoint.state(as: CheckpointState.self)
     guard state.model == model else {
       throw TrainingError.runFolder(
@@ -121,9 +134,37 @@ struct TrainingSetup {
       note("configuration: changed since the checkpoint was saved; the run goes on with the new one")
     }
     try WeightExchange(executor).read(from: checkpoint, moments: true)
+    try executor.gatherWeights()
     (firstStep, tokensSeen) = (state.step, state.tokensSeen)
     lossScale = settings.precision.scalesLoss ? state.lossScale ?? LossScale() : nil
     note("resumed after step \(state.step)")
+  }
+
+  /// The newest checkpoint that is whole. The first rank looks for it and reads all of it; the others open the
+  /// same.
+  private static func latest(
+    _ store: CheckpointStore, _ folder: RunFolder, _ place: RankPlace, note: (String) -> Void
+  ) throws -> CheckpointReader {
+    let found = try place.firstAlone("checking the checkpoints") {
+      let (checkpoint, skipped) = try store.latest()
+      for message in skipped { note("checkpoints: \(message)") }
+      guard let checkpoint else {
+        throw TrainingError.runFolder(
+          path: folder.url.path,
+          problem: "holds no complete checkpoint to resume from; start anew with --overwrite")
+      }
+      return checkpoint
+    }
+    let step = try place.world.control.broadcast([Int32(found?.step ?? 0)], label: "the checkpoint's step")
+    return try found ?? CheckpointReader(opening: store.url(of: Int(step[0])), verifying: false)
+  }
+
+  private static func ranksLine(_ layout: LayoutSection, _ threads: Int) -> String {
+    let ranks = layout.ranks
+    let sharding = ranks.zeroStage > 0 ? ", ZeRO-\(ranks.zeroStage)" : ""
+    let sequence = ranks.sequenceParallel ? " with sequence parallelism" : ""
+    return "ranks: data \(ranks.data)\(sharding) x tensor \(ranks.tensor)\(sequence), \(threads) "
+      + "thread\(threads == 1 ? "" : "s") each; memory is that of one rank"
   }
 
   private static func planLine(_ program: StepProgram, _ plan: MemoryPlan) -> String {

@@ -1,5 +1,7 @@
+import ApusCommunication
 import ApusCore
 import ApusProgram
+import ApusReport
 import ApusRuntime
 import Foundation
 
@@ -15,8 +17,25 @@ package struct StepOutcome: Hashable, Sendable {
   package var dataSeconds: Double
   /// What the step tells about the gradient's noise; nil in steps of one micro-batch and where it is not measured.
   package var noise: GradientNoise?
+  /// What went over each axis of the mesh from this rank.
+  package var communication: [MeshAxis: CommunicationCounters] = [:]
+  /// Whether some rank has been asked to stop after this step.
+  package var isStopRequested = false
   /// Whether the scaled gradients overflowed and the update was skipped.
   package var isSkipped = false
+}
+
+extension StepOutcome {
+  /// The communication as a record of metrics has it: axes in their order, those with traffic; nil with one rank.
+  package var communicationRecords: [StepRecord.AxisCommunication]? {
+    let records = MeshAxis.allCases.compactMap { axis -> StepRecord.AxisCommunication? in
+      guard let total = communication[axis]?.total, total.calls > 0 else { return nil }
+      return StepRecord.AxisCommunication(
+        axis: axis.rawValue, calls: total.calls, bytes: total.ringBytes, exposedSeconds: total.exposedSeconds,
+        hiddenSeconds: total.hiddenSeconds)
+    }
+    return records.isEmpty ? nil : records
+  }
 }
 
 /// A loss or norm was not finite; the step's update was not made.
@@ -36,6 +55,9 @@ package struct NonFiniteStep: Error, CustomStringConvertible, Hashable {
 }
 
 /// Drives an executor through training steps: the schedule of segments, the control tensor, the gate.
+///
+/// Of a step's samples each replica takes every n-th micro-batch, so that n replicas together see the samples that
+/// one would see.
 package struct StepLoop {
   package let executor: Executor
   package let batches: BatchSchedule
@@ -43,16 +65,20 @@ package struct StepLoop {
   private let beta1, beta2: Double
   private let dropoutSeed: UInt64
   private let measuresNoise: Bool
+  private let world: (any World)?
 
   /// - Parameters:
+  ///   - batches: micro-batches of one replica.
   ///   - dropoutSeed: with step and position it says what dropout drops.
   ///   - measuresNoise: whether steps of several micro-batches also measure the norm of the first one's
-  ///     gradient: one more sweep over the gradients.
+  ///     gradient: one more sweep over the gradients. Only with one rank.
+  ///   - world: the ranks that train together; nil where there is one.
   package init(
     _ executor: Executor, batches: BatchSchedule, samplesPerMicrobatch: Int, optimizer: OptimizerSettings,
-    dropoutSeed: UInt64 = 0, measuresNoise: Bool = false
+    dropoutSeed: UInt64 = 0, measuresNoise: Bool = false, world: (any World)? = nil
   ) {
     self.dropoutSeed = dropoutSeed
+    self.world = world
     self.executor = executor
     self.batches = batches
     self.samplesPerMicrobatch = samplesPerMicrobatch
@@ -62,12 +88,30 @@ package struct StepLoop {
 
   /// Steps of the same number of micro-batches.
   package init(
-    _ executor: Executor, microbatches: Int, samplesPerMicrobatch: Int, optimizer: OptimizerSettings
+    _ executor: Executor, microbatches: Int, samplesPerMicrobatch: Int, optimizer: OptimizerSettings,
+    world: (any World)? = nil
   ) {
     self.init(
       executor, batches: BatchSchedule(microbatches: microbatches),
-      samplesPerMicrobatch: samplesPerMicrobatch,
-      optimizer: optimizer)
+      samplesPerMicrobatch: samplesPerMicrobatch, optimizer: optimizer, world: world)
+  }
+
+  private var replicas: Int { executor.position.mesh.layout.data }
+
+  /// The first sample of this replica's micro-batch.
+  private func firstSample(step: Int, microbatch: Int) -> Int {
+    let replica = executor.position.coordinate(on: .data)
+    let turns = batches.microbatches(beforeStep: step) + microbatch
+    return (turns * replicas + replica) * samplesPerMicrobatch
+  }
+
+  /// The tokens of a step on all replicas and whether any rank wants to stop, from this rank's.
+  private func total(tokens: Int, wantsStop: Bool) throws -> (tokens: Int, isStopRequested: Bool) {
+    guard let world, world.size > 1 else { return (tokens, wantsStop) }
+    let sums = try world.control.allReduce(
+      [Double(tokens), wantsStop ? 1 : 0], label: "tokens of the step")
+    // Ranks of one replica read the same tokens.
+    return (Int(sums[0]) / (world.size / replicas), sums[1] > 0)
   }
 
   /// Runs step `step` (counted from 1) on its samples.
@@ -97,17 +141,18 @@ package struct StepLoop {
         optimizerSeconds: 0, dataSeconds: 0)
     }
     let clock = Stopwatch()
+    world?.status.begin(step: step)
+    let before = executor.communication
     var outcome = StepOutcome(
       loss: 0, gradientNorm: 0, tokens: 0, seconds: 0, forwardSeconds: 0, backwardSeconds: 0,
       optimizerSeconds: 0, dataSeconds: 0)
     let (inputs, targetIds) = (executor.ints(program.tokens), executor.ints(targets))
     let microbatches = batches.microbatches(ofStep: step)
-    let firstMicrobatch = batches.microbatches(beforeStep: step)
     var first = (tokens: 0, squaredNorm: 0.0)
     func load(_ microbatch: Int) throws -> Int {
       try source.fill(
         inputs: inputs, targets: targetIds,
-        first: (firstMicrobatch + microbatch) * samplesPerMicrobatch, count: samplesPerMicrobatch)
+        first: firstSample(step: step, microbatch: microbatch), count: samplesPerMicrobatch)
       return targetIds.reduce(0) { $0 + ($1 >= 0 ? 1 : 0) }
     }
     // The weight of a token is known before the first forward pass: all reductions are sums. With one
@@ -118,6 +163,8 @@ package struct StepLoop {
         if microbatch == 0 { first.tokens = outcome.tokens }
       }
     }
+    (outcome.tokens, outcome.isStopRequested) = try total(
+      tokens: outcome.tokens, wantsStop: StopRequest.isPending)
     executor.set(.tokenWeight, 1 / Double(max(1, outcome.tokens)))
     executor.set(.learningRate, learningRate)
     let updates = Double(step - (scale?.skippedSteps ?? 0))
@@ -160,6 +207,9 @@ package struct StepLoop {
     }
     outcome.noise = noise(first, outcome)
     outcome.seconds = clock.seconds
+    for (axis, counters) in executor.communication {
+      outcome.communication[axis] = counters - (before[axis] ?? CommunicationCounters())
+    }
     return outcome
   }
 

@@ -1,3 +1,4 @@
+import ApusCommunication
 import ApusConfiguration
 import ApusCore
 import ApusModels
@@ -11,7 +12,7 @@ import Foundation
 enum BenchCommand {
   static let entry = CommandEntry.group(
     name: "bench", summary: "Measure this machine, or training steps on it.",
-    commands: [Machine.self, Train.self, Kernels.self])
+    commands: [Machine.self, Train.self, Kernels.self, BenchAttention.self])
 
   private static let threads = Option.value(
     "threads", "N", .integer(1...4096), help: "Threads to use (default: one a core).")
@@ -75,6 +76,7 @@ enum BenchCommand {
       var memoryBytesPerSecond: Double
       var threads: Int
       var kernels: [KernelBenchmark.Time]
+      var ladders: [FusionBenchmark.Ladder]
     }
 
     static func run(_ arguments: ParsedArguments) throws {
@@ -82,12 +84,14 @@ enum BenchCommand {
       let machine = try MachineMeasurement.measure(
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       let times = KernelBenchmark(machine).run()
+      let ladders = FusionBenchmark(threads: machine.threads).run()
       if arguments.flag("json") {
         return try print(
           JSONText.of(
             Result(
               measuredPeakFlopsPerSecond: machine.peakFLOPsPerSecond,
-              memoryBytesPerSecond: machine.memoryBytesPerSecond, threads: machine.threads, kernels: times)))
+              memoryBytesPerSecond: machine.memoryBytesPerSecond, threads: machine.threads, kernels: times,
+              ladders: ladders)))
       }
       var table = TextTable([
         .text("kernel"), .text("shape"), .number("ms"), .number("rate"), .number("of bound"), .text("bound"),
@@ -107,7 +111,8 @@ enum BenchCommand {
       try print(
         "\(machine.threads) threads; peak \((machine.peakFLOPsPerSecond / 1e9).formatted(decimals: 1)) GFLOP/s, "
           + "memory \((machine.memoryBytesPerSecond / 1e9).formatted(decimals: 1)) GB/s (two vectors added into a third)\n"
-          + "more than 100 % of memory: the data stays in the cache, or is written where it was just read")
+          + "more than 100 % of memory: the data stays in the cache, or is written where it was just read\n")
+      try print(LadderText.table(ladders, machine))
     }
   }
 
@@ -131,13 +136,15 @@ enum BenchCommand {
         "gradient-precision", "P", .choice(TrainingSection.GradientPrecision.allCases.map(\.rawValue)),
         default: "fp32", help: "Number format of the gradients' sums: fp32, or bf16 with --precision bf16."),
       .value(
+        "layout", "YAML", help: "Ranks, as the section of a configuration: '{data: 2, zero_stage: 1}'."),
+      .value(
         "steps", "N", .integer(1...1_000_000), default: "10", help: "Timed steps, after two to warm up."),
       threads,
       .flag("profile", help: "Add a table of where the time goes, from one more step."),
       .flag("json", help: "Print JSON."),
     ])
 
-    struct Report: Encodable {
+    struct Report: Encodable, Sendable {
       var result: TrainingBenchmark.Result
       var operations: [TrainingBenchmark.OperationTime]?
 
@@ -167,14 +174,28 @@ enum BenchCommand {
       guard training.precision == .bf16 || training.gradientPrecision == .fp32 else {
         throw UsageError("--gradient-precision bf16 needs --precision bf16")
       }
-      let benchmark = try TrainingBenchmark(
-        model, microBatchSize: arguments.integer("micro-batch") ?? 1, sequenceLength: length,
-        accumulation: arguments.integer("accumulation") ?? 1,
-        recomputation: .uniform(arguments.choice("recomputation", RecomputationPolicy.self) ?? .none),
-        precision: training.precisionPolicy,
-        threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
-      let result = try benchmark.run(steps: arguments.integer("steps") ?? 1)
-      let operations = arguments.flag("profile") ? benchmark.profile() : nil
+      let layout =
+        try arguments.text("layout").map {
+          try LayoutSection.parse($0, model: model, sequenceLength: length)
+        } ?? LayoutSection()
+      if arguments.flag("profile"), layout.ranks.worldSize > 1 {
+        throw UsageError("--profile times the instructions of one rank; remove it or --layout")
+      }
+      let (timed, precision) = (model, training.precisionPolicy)
+      let measured = try RankLaunch.run(
+        layout, LaunchEnvironment(ProcessInfo.processInfo.environment)
+      ) { place in
+        let benchmark = try TrainingBenchmark(
+          timed, microBatchSize: arguments.integer("micro-batch") ?? 1, sequenceLength: length,
+          accumulation: arguments.integer("accumulation") ?? 1,
+          recomputation: .uniform(arguments.choice("recomputation", RecomputationPolicy.self) ?? .none),
+          precision: precision, threads: place.threads(asked: arguments.integer("threads") ?? 0),
+          layout: layout, place: place)
+        let result = try benchmark.run(steps: arguments.integer("steps") ?? 1)
+        return Report(result: result, operations: arguments.flag("profile") ? benchmark.profile() : nil)
+      }
+      guard let measured else { return }
+      let (result, operations) = (measured.result, measured.operations)
       if arguments.flag("json") {
         return try print(JSONText.of(Report(result: result, operations: operations)))
       }
@@ -198,6 +219,11 @@ enum BenchCommand {
       table.add(["planned memory", "\(ByteCount(r.plannedBytes))"])
       table.add(["arena high water", "\(ByteCount(r.arenaHighWaterBytes))"])
       table.add(["peak resident", "\(ByteCount(r.peakResidentBytes))"])
+      for axis in r.communication ?? [] {
+        table.add(["\(axis.axis): calls, sent a step", "\(axis.calls), \(ByteCount(Int(axis.bytes)))"])
+        table.add(["\(axis.axis): exposed", "\(axis.exposedSeconds.formatted(decimals: 3)) s"])
+        table.add(["\(axis.axis): hidden", "\(axis.hiddenSeconds.formatted(decimals: 3)) s"])
+      }
       try print(table)
     }
 

@@ -50,28 +50,32 @@ enum PlanCommand: Command {
   /// The recipe on one device: the largest micro-batch whose model states and activations fit there, everything that
   /// data parallelism can shard being shared out. A model that does not fit so is left to the search.
   private static func recipe(_ request: PlanRequest) throws -> BatchRecipe {
+    let recipe = Result { try recipeOfOneDevice(request) }
+    guard case .failure(let error) = recipe,
+      case .indivisibleBatch(let samples, let devices, _, let nearest)? = error as? ForesightError
+    else { return try recipe.get() }
+    // Fewer replicas than devices: the search divides the model over the rest.
+    guard samples < devices else {
+      throw ForesightError.indivisibleBatch(
+        samples: samples, by: devices, as: "data-parallel degree", nearest: nearest)
+    }
+    let replica = (1...devices).first { devices.isMultiple(of: $0) && samples.isMultiple(of: devices / $0) }
+    return try BatchRecipe(
+      tokens: request.globalBatchTokens, sequenceLength: request.sequenceLength, devices: devices,
+      devicesOfReplica: replica ?? devices, fits: { _ in false })
+  }
+
+  private static func recipeOfOneDevice(_ request: PlanRequest) throws -> BatchRecipe {
     let simulator = StepSimulator()
     let isSharded = request.devices > 1
-    do {
-      return try BatchRecipe(
-        tokens: request.globalBatchTokens, sequenceLength: request.sequenceLength, devices: request.devices
-      ) { microBatch in
-        let choice = PlanRequest.Choice(
-          data: request.devices, tensor: 1, context: 1, pipeline: 1, schedule: .oneForwardOneBackward,
-          zeroStage: isSharded ? 1 : 0, shardDegree: request.devices, recomputation: .none,
-          microBatch: microBatch)
-        return simulator.memory(of: request.job(choice)).devicePeak <= request.usableBytes
-      }
-    } catch ForesightError.indivisibleBatch(let samples, let devices, _, let nearest) {
-      // Fewer replicas than devices: the search divides the model over the rest.
-      guard samples < devices else {
-        throw ForesightError.indivisibleBatch(
-          samples: samples, by: devices, as: "data-parallel degree", nearest: nearest)
-      }
-      let replica = (1...devices).first { devices.isMultiple(of: $0) && samples.isMultiple(of: devices / $0) }
-      return try BatchRecipe(
-        tokens: request.globalBatchTokens, sequenceLength: request.sequenceLength, devices: devices,
-        devicesOfReplica: replica ?? devices, fits: { _ in false })
+    return try BatchRecipe(
+      tokens: request.globalBatchTokens, sequenceLength: request.sequenceLength, devices: request.devices
+    ) { microBatch in
+      let choice = PlanRequest.Choice(
+        data: request.devices, tensor: 1, context: 1, pipeline: 1, schedule: .oneForwardOneBackward,
+        zeroStage: isSharded ? 1 : 0, shardDegree: request.devices, recomputation: .none,
+        microBatch: microBatch)
+      return simulator.memory(of: request.job(choice)).devicePeak <= request.usableBytes
     }
   }
 

@@ -1,3 +1,4 @@
+import ApusCommunication
 import ApusConfiguration
 import ApusCore
 import ApusTraining
@@ -13,37 +14,70 @@ enum TrainCommand: Command {
       .value("set", "KEY=VALUE", repeated: true, help: "Override one value, as in training.steps=20."),
       .flag("resume", help: "Go on after the latest checkpoint of the run folder."),
       .flag("overwrite", help: "Delete the run that the run folder holds and start anew."),
+      .value(
+        "launch", "HOW",
+        help:
+          "Run the layout's ranks as threads of this process (threads, the default) or start mpirun (mpi)."),
       .flag("json", help: "Print a summary as one JSON object at the end."),
     ])
 
   static func run(_ arguments: ParsedArguments) throws {
-    let configuration = try Configuration.load(
-      file: URL(fileURLWithPath: arguments.required("CONFIG")), overrides: arguments.all("set"))
     if arguments.flag("resume"), arguments.flag("overwrite") {
       throw UsageError("--resume and --overwrite exclude each other")
     }
     let start: RunFolder.Start =
       arguments.flag("resume") ? .resume : arguments.flag("overwrite") ? .overwrite : .fresh
+    let configuration = Result {
+      try Configuration.load(
+        file: URL(fileURLWithPath: arguments.required("CONFIG")), overrides: arguments.all("set"))
+    }
+    let launch = LaunchEnvironment(ProcessInfo.processInfo.environment)
+    if try startsLauncher(arguments.text("launch"), launch) {
+      try MPILauncher.replaceThisProcess(
+        ranks: configuration.get().layout.ranks.worldSize,
+        arguments: MPILauncher.ownArguments(without: "--launch"))
+    }
     // With --json standard output is for the summary alone.
-    let run = try TrainingRun(
-      configuration, start: start, command: CommandLine.arguments, descriptor: arguments.flag("json") ? 2 : 1)
-    let summary = try run.run()
-    if arguments.flag("json") {
-      try print(JSONText.of(summary))
+    let descriptor: Int32 = arguments.flag("json") ? 2 : 1
+    let summary: TrainingRun.Summary?
+    if let launch, launch.size > 1 {
+      summary = try TrainingLaunch.asProcess(
+        launch, configuration, start: start, command: CommandLine.arguments, descriptor: descriptor)
     } else {
-      var line = "loss \(summary.loss.formatted(decimals: 4))"
-      if let loss = summary.validationLoss {
-        line += ", validation loss \(loss.formatted(decimals: 4))"
-      }
-      if let bits = summary.validationBitsPerByte { line += ", \(bits.formatted(decimals: 3)) bits per byte" }
-      try print(
-        line + ", \(summary.tokensPerSecond.formatted(decimals: 0)) tokens/s, "
-          + "\((summary.shareOfPeak * 100).formatted(decimals: 0)) % of the measured peak, "
-          + "\(summary.seconds.formatted(decimals: 0)) s")
-      if !summary.wasStopped {
-        try print(RealAgainstForeseen(configuration, tokensPerSecond: summary.tokensPerSecond).text)
-      }
+      summary = try TrainingLaunch.inProcess(
+        configuration.get(), start: start, command: CommandLine.arguments, descriptor: descriptor)
+    }
+    guard let summary else { return }
+    try show(summary, asJSON: arguments.flag("json"))
+    if !summary.wasStopped, !arguments.flag("json") {
+      try print(RealAgainstForeseen(configuration.get(), tokensPerSecond: summary.tokensPerSecond).text)
     }
     if summary.wasStopped { throw ExitStatus(code: StopRequest.exitStatus) }
+  }
+
+  /// Whether `mpirun` is to be started; inside a job it has been.
+  private static func startsLauncher(_ how: String?, _ launch: LaunchEnvironment?) throws -> Bool {
+    switch how {
+    case nil, "threads": return false
+    case "mpi":
+      if let launch {
+        throw UsageError("--launch mpi inside a job that \(launch.launcher) has started; remove it")
+      }
+      return true
+    default: throw UsageError("--launch \(how ?? ""): use threads or mpi")
+    }
+  }
+
+  private static func show(_ summary: TrainingRun.Summary, asJSON: Bool) throws {
+    if asJSON { return try print(JSONText.of(summary)) }
+    var line = "loss \(summary.loss.formatted(decimals: 4))"
+    if let loss = summary.validationLoss {
+      line += ", validation loss \(loss.formatted(decimals: 4))"
+    }
+    if let bits = summary.validationBitsPerByte { line += ", \(bits.formatted(decimals: 3)) bits per byte" }
+    try print(
+      line + ", \(summary.tokensPerSecond.formatted(decimals: 0)) tokens/s, "
+        + "\((summary.shareOfPeak * 100).formatted(decimals: 0)) % of the measured peak, "
+        + "\(summary.seconds.formatted(decimals: 0)) s")
   }
 }

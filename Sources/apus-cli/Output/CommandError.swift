@@ -1,5 +1,5 @@
 /// What stops a command that was asked for correctly: one line that says what, where and what to do.
-enum CommandError: Error, Equatable, CustomStringConvertible {
+package enum CommandError: Error, Equatable, CustomStringConvertible {
   /// Something that is read is missing or is not what it should be.
   case input(path: String, problem: String)
   /// The result would take the place of something; nothing is overwritten.
@@ -11,7 +11,7 @@ enum CommandError: Error, Equatable, CustomStringConvertible {
   /// A checkpoint was looked at and found damaged; the report is already printed.
   case damaged(String)
 
-  var description: String {
+  package var description: String {
     switch self {
     case .input(let path, let problem), .taken(let path, let problem): "\(path) \(problem)"
     case .output(let path, let problem): "cannot write \(path): \(problem)"

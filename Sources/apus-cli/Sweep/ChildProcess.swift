@@ -1,8 +1,8 @@
 import Foundation
 
 /// A child process in a process group of its own, so that everything it starts can be ended with it.
-struct ChildProcess {
-  enum Ending: Hashable {
+package struct ChildProcess {
+  package enum Ending: Hashable, Sendable {
     case exited(Int32)
     case killed(signal: Int32)
     case timedOut
@@ -14,7 +14,7 @@ struct ChildProcess {
   private let process: pid_t
 
   /// Starts a program; what it prints goes to a file.
-  init(_ program: String, _ words: [String], output: String) throws(CommandError) {
+  package init(_ program: String, _ words: [String], output: String) throws(CommandError) {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
@@ -40,7 +40,7 @@ struct ChildProcess {
   /// Waits; after the timeout asks the group to end, and kills what is left of it in any case.
   ///
   /// - Parameter stop: looked at between waits; when true the child is ended as after a timeout.
-  func wait(timeout seconds: Double, stop: () -> Bool) -> Ending {
+  package func wait(timeout seconds: Double, stop: () -> Bool) -> Ending {
     let start = DispatchTime.now().uptimeNanoseconds
     func passed() -> Double { Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9 }
     defer { kill(-process, SIGKILL) }

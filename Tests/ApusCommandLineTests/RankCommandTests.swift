@@ -1,0 +1,95 @@
+import Foundation
+import Testing
+
+/// Where mpirun is; nil where it is not installed.
+private let launcher: String? = ["/usr/bin/mpirun", "/usr/local/bin/mpirun"].first {
+  FileManager.default.isExecutableFile(atPath: $0)
+}
+
+/// Training and verifying as processes of an MPI job. Skipped where mpirun is not installed.
+@Suite(.serialized, .enabled(if: launcher != nil, "mpirun is not installed"))
+struct RankCommandTests {
+  private func job(_ folder: ProgramFolder, _ name: String, layout: String, steps: Int = 3) throws {
+    let text = (0..<300).map { "Line \($0) of \($0 * 7 % 13) lines.\n" }.joined()
+    try folder.write(text, "corpus.txt")
+    try folder.write(
+      """
+      model: {family: llama, layers: 1, hidden_size: 16, heads: 2, head_size: 8, intermediate_size: 24,
+        maximum_sequence_length: 16}
+      data: {train: [corpus.txt], tokenizer_vocabulary_size: 280, validation_fraction: 0}
+      training: {steps: \(steps), sequence_length: 16, micro_batch_size: 2, gradient_accumulation: 1, threads: 1}
+      layout: \(layout)
+      output: {folder: \(name), tensorboard: false, report: false}
+      """, "\(name).yaml")
+  }
+
+  /// Runs mpirun with these words in the folder: the status, and the program's own lines about errors.
+  private func mpirun(_ folder: ProgramFolder, _ words: [String]) throws -> (status: Int32, lines: [String]) {
+    let errors = folder.url.appendingPathComponent("mpirun.err")
+    try Data().write(to: errors)
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: launcher ?? "mpirun")
+    process.arguments = (getuid() == 0 ? ["--allow-run-as-root"] : []) + ["--oversubscribe"] + words
+    process.currentDirectoryURL = folder.url
+    process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: "/dev/null"))
+    process.standardError = try FileHandle(forWritingTo: errors)
+    try process.run()
+    process.waitUntilExit()
+    let lines = try String(contentsOf: errors, encoding: .utf8).split(separator: "\n").map(String.init)
+    return (process.terminationStatus, lines.filter { $0.hasPrefix("apus: ") })
+  }
+
+  @Test func theLauncherIsStarted() throws {
+    let folder = try ProgramFolder()
+    try job(folder, "run", layout: "{data: 2, zero: 2}")
+    let outcome = try folder.apus(["train", "run.yaml", "--launch", "mpi"])
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(outcome.text.contains("ranks: data 2, ZeRO-2 x tensor 1, 1 thread each"))
+    let metrics = String(decoding: try folder.read("run/metrics.jsonl"), as: UTF8.self)
+    #expect(metrics.split(separator: "\n").count == 3)
+    let saved = try folder.names().filter { $0.hasSuffix(".safetensors") }
+    #expect(
+      saved.map { $0.suffix(23) } == ["rank-00000.safetensors", "rank-00001.safetensors"].map { "/" + $0 })
+    // On one rank, from what two processes have saved.
+    let resumed = try folder.apus([
+      "train", "run.yaml", "--resume", "--set", "layout={}", "--set", "training.steps=4", "--set",
+      "training.micro_batch_size=4",
+    ])
+    #expect(resumed.status == 0, "\(resumed.error)")
+  }
+
+  @Test func theNumberOfProcessesMustBeThatOfRanks() throws {
+    let folder = try ProgramFolder()
+    try job(folder, "run", layout: "{data: 2}")
+    let program = try ProgramFolder.program.path
+    let (status, lines) = try mpirun(folder, ["-n", "3", program, "train", "run.yaml"])
+    #expect(status != 0)
+    #expect(
+      lines == [
+        "apus: the layout has 2 ranks (data 2 x tensor 1), but 3 processes were started; start 2, or change layout"
+      ])
+  }
+
+  @Test func configurationsMustBeTheSame() throws {
+    let folder = try ProgramFolder()
+    try job(folder, "run", layout: "{data: 2}")
+    let program = try ProgramFolder.program.path
+    let (status, lines) = try mpirun(
+      folder,
+      ["-n", "1", program, "train", "run.yaml", ":", "-n", "1", program]
+        + ["train", "run.yaml", "--set", "training.learning_rate=0.5"])
+    #expect(status != 0)
+    #expect(lines.count == 1)
+    #expect(
+      lines.first?.hasPrefix("apus: rank 1 has another configuration than rank 0 (learning_rate: 0.5")
+        == true,
+      "\(lines)")
+  }
+
+  @Test func verifyRunsAcrossProcesses() throws {
+    let folder = try ProgramFolder()
+    let program = try ProgramFolder.program.path
+    let (status, lines) = try mpirun(folder, ["-n", "2", program, "verify"])
+    #expect(status == 0 && lines.isEmpty, "\(lines)")
+  }
+}
