@@ -1,6 +1,5 @@
 import Foundation
 import Testing
-
 import apus_cli
 
 @Suite struct ChildProcessTests {
@@ -16,7 +15,7 @@ import apus_cli
     #expect(try String(contentsOfFile: path, encoding: .utf8) == "said\n")
     let killed = try ChildProcess("/bin/sh", ["-c", "kill -9 $$"], output: path)
     #expect(killed.wait(timeout: 10, stop: { false }) == .killed(signal: SIGKILL))
-    #expect(throws: CommandError.self) { _ = try ChildProcess("/nonexistent", [], output: path) }
+    #expect(throws: (any Error).self) { _ = try ChildProcess("/nonexistent", [], output: path) }
   }
 
   /// After a timeout, and after a stop, nothing that the child started is left.

@@ -1,9 +1,8 @@
 import ApusCore
+import ApusForesight
 import ApusModels
 import ApusProgram
 import Testing
-
-import ApusForesight
 
 @Suite struct CachingAllocatorTests {
   private let mebibyte = 1 << 20

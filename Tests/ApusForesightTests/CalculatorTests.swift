@@ -1,8 +1,7 @@
 import ApusCore
+import ApusForesight
 import ApusModels
 import Testing
-
-import ApusForesight
 
 @Suite struct TypicalScalesTests {
   private let shape = TransformerShape(layerCount: 4, hiddenSize: 64, headCount: 4, vocabularySize: 1000)

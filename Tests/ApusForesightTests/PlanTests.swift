@@ -1,8 +1,7 @@
 import ApusCore
+import ApusForesight
 import ApusModels
 import Testing
-
-import ApusForesight
 
 @Suite struct BatchRecipeTests {
   /// Domain reference S24: 4M tokens of 4096; micro-batch 2; 128 devices accumulate 4, 512 none.

@@ -1,9 +1,8 @@
 import ApusConfiguration
 import ApusCore
+import ApusForesight
 import Foundation
 import Testing
-
-import ApusForesight
 
 @Suite struct SweepTests {
   private let yaml = """

@@ -1,8 +1,7 @@
 import ApusCore
+import ApusReport
 import Foundation
 import Testing
-
-import ApusReport
 
 @Suite struct RunChartTests {
   private func run(

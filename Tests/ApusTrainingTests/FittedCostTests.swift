@@ -1,7 +1,6 @@
 import ApusProgram
-import Testing
-
 import ApusTraining
+import Testing
 
 @Suite struct FittedCostTests {
   private func samples(_ seconds: (Cost) -> Double) -> [FittedCost.Sample] {

@@ -60,6 +60,7 @@ package struct MachineCalibration: Codable, Hashable, Sendable {
       batch.microBatchSize = point.batch
       batch.sequenceLength = point.sequence
       batch.evaluates = false
+      batch.layout = ParallelLayout()
       let executor = try Executor(.training(small, batch), threads: threads)
       executor.initializeParameters(seed: 1)
       overheads.append(try collect(executor, small, batch, &samples))

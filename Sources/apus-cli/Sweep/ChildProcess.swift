@@ -1,7 +1,7 @@
 import Foundation
 
 /// A child process in a process group of its own, so that everything it starts can be ended with it.
-package struct ChildProcess {
+package package struct ChildProcess {
   package enum Ending: Hashable, Sendable {
     case exited(Int32)
     case killed(signal: Int32)
@@ -32,7 +32,8 @@ package struct ChildProcess {
     var process: pid_t = 0
     let code = posix_spawn(&process, program, &actions, &attributes, &arguments, environ)
     guard code == 0 else {
-      throw .input(path: program, problem: "cannot be started: \(String(cString: strerror(code)))")
+      throw CommandError.input(
+        path: program, problem: "cannot be started: \(String(cString: strerror(code)))")
     }
     self.process = process
   }

@@ -12,6 +12,7 @@ struct MachineJob {
   let settings: TrainingProgramSettings
   let accumulation: Int
   let threads: Int
+  private let layout: ParallelLayout
   private let title: String
 
   init(_ configuration: Configuration) throws {
@@ -25,6 +26,9 @@ struct MachineJob {
       optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
       evaluates: configuration.data.hasValidation)
     settings.dropout = training.dropout
+    layout = configuration.layout.ranks
+    settings.layout = layout
+    settings.communication = configuration.layout.communication
     settings.recomputation = try training.recomputation.settings(
       for: shape, settings, workspace: CPUCatalogue(threads: threads).workspace)
     self.settings = settings
@@ -33,9 +37,9 @@ struct MachineJob {
   }
 
   /// Ranks of the run.
-  var ranks: Int { 1 }
+  var ranks: Int { layout.worldSize }
 
-  var tokensOfStep: Int { settings.microBatchSize * accumulation * settings.sequenceLength }
+  var tokensOfStep: Int { settings.microBatchSize * accumulation * layout.data * settings.sequenceLength }
 
   /// The policy, or that layers differ.
   private var recomputation: String {
@@ -51,9 +55,11 @@ struct MachineJob {
       "kv_heads": "\(shape.keyValueHeadCount)", "ffn_hidden": "\(shape.intermediateSize)",
       "mlp": shape.family == .llama ? "swiglu" : "gelu", "vocab": "\(shape.vocabularySize)",
       "tied_embed": shape.tiedEmbeddings ? "1" : "0", "seq_len": "\(settings.sequenceLength)",
-      "global_batch_seqs": "\(settings.microBatchSize * accumulation)",
-      "micro_batch": "\(settings.microBatchSize)", "grad_accum": "\(accumulation)", "dp": "\(ranks)",
-      "zero_stage": "0", "tp": "1", "sp": "0", "pp": "1", "cp": "1", "ep": "1",
+      "global_batch_seqs": "\(settings.microBatchSize * accumulation * layout.data)",
+      "micro_batch": "\(settings.microBatchSize)", "grad_accum": "\(accumulation)", "dp": "\(layout.data)",
+      "zero_stage": "\(layout.zeroStage)", "tp": "\(layout.tensor)",
+      "sp": layout.sequenceParallel ? "1" : "0", "pp": "\(layout.pipeline)", "cp": "\(layout.context)",
+      "ep": "\(layout.expert)",
       "recompute": recomputation, "precision": settings.precision.compute.rawValue,
       "flash_attention": "1", "stack": "apus",
     ]
@@ -68,10 +74,12 @@ struct MachineJob {
     try MachineCalibration.measure(like: shape, settings, threads: threads)
   }
 
-  /// What is foreseen, and whether it fits; nil where the calibration lacks a kind of instruction.
+  /// What is foreseen, and whether it fits; nil for several ranks, whose exchange is not calibrated, and where the
+  /// calibration lacks a kind of instruction.
   func foresee(
     _ calibration: MachineCalibration, peak: Double
   ) -> (result: SweepRecord.Result, fits: Bool)? {
+    guard ranks == 1 else { return nil }
     let program = StepProgram.training(shape, settings)
     let plan = MemoryPlan(program, workspace: CPUCatalogue(threads: threads).workspace)
     guard let seconds = calibration.stepSeconds(program, microbatches: accumulation) else { return nil }
