@@ -52,7 +52,8 @@ struct RankCommandTests {
       saved.map { $0.suffix(23) } == ["rank-00000.safetensors", "rank-00001.safetensors"].map { "/" + $0 })
     // On one rank, from what two processes have saved.
     let resumed = try folder.apus([
-      "train", "run.yaml", "--resume", "--set", "layout={}", "--set", "training.steps=4", "--set",
+      "train", "run.yaml", "--resume", "--set", "layout.data=1", "--set", "layout.zero=0", "--set",
+      "training.steps=4", "--set",
       "training.micro_batch_size=4",
     ])
     #expect(resumed.status == 0, "\(resumed.error)")

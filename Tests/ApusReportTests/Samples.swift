@@ -11,7 +11,9 @@ func sampleRecord(step: Int, validated: Bool = false) -> StepRecord {
     validationLoss: validated ? 3.125 : nil, validationBitsPerByte: validated ? 0.9876 : nil,
     lossScale: validated ? 32_768 : nil, skippedSteps: validated ? 3 : nil,
     gradientSignal: validated ? 0.5 : nil, gradientNoise: validated ? 2.5 : nil,
-    noiseScaleTokens: validated ? 54_321 : nil)
+    noiseScaleTokens: validated ? 54_321 : nil,
+    communication: validated
+      ? [.init(axis: "data", calls: 3, bytes: 4096, exposedSeconds: 0.25, hiddenSeconds: 0.5)] : nil)
 }
 
 /// A folder that is gone when the owner is.

@@ -40,7 +40,7 @@ import Testing
   @Test func everyNumberHasItsTagOnce() {
     let tags = TensorBoardWriter.tags
     #expect(Set(tags.map(\.tag)).count == tags.count)
-    let keys = Set(tags.map(\.key)).union([.step, .secondsLeft])
+    let keys = Set(tags.map(\.key)).union([.step, .secondsLeft, .communication])
     #expect(keys == Set(StepRecord.CodingKeys.allCases))
   }
 

@@ -17,7 +17,9 @@ package struct MatrixProductCost: Sendable {
     (256, 128, 1), (128, 256, 1), (128, 128, 0.94), (128, 64, 0.82), (64, 64, 0.66), (32, 32, 0.35),
   ]
 
-  package func seconds(m: Int, n: Int, k: Int, _ precision: HardwareDescription.Precision, bytes: Double) -> Double {
+  package func seconds(m: Int, n: Int, k: Int, _ precision: HardwareDescription.Precision, bytes: Double)
+    -> Double
+  {
     var peak = hardware.peak(precision) * hardware.sustained
     if precision == .fp8 { peak *= constants.fp8Efficiency }
     let units = hardware.multiprocessors

@@ -27,10 +27,23 @@ package struct HardwareCatalogue: Sendable {
     var best: (length: Int, description: HardwareDescription)?
     for description in descriptions {
       for key in keys(description) where wanted.hasPrefix(key) && key.count > best?.length ?? 0 {
+        // An H1000 is no H100.
+        guard !Self.cutsNumber(text, behind: key.count) else { continue }
         best = (key.count, description)
       }
     }
     return best?.description
+  }
+
+  /// Whether the first `count` letters and digits of a name end within a number.
+  private static func cutsNumber(_ text: String, behind count: Int) -> Bool {
+    var rest = Substring(text)
+    var (left, last) = (count, Character(" "))
+    while left > 0, let character = rest.popFirst() {
+      guard character.isLetter || character.isNumber else { continue }
+      (left, last) = (left - 1, character)
+    }
+    return last.isNumber && rest.first?.isNumber == true
   }
 
   private static func key(_ text: String) -> String {

@@ -22,7 +22,8 @@ package struct SetScores: Hashable, Sendable, Codable {
     case memoryMedianErrorGiB = "memory_median_error_gib"
   }
 
-  package init(time: [(predicted: Double, measured: Double)], memory: [(predicted: Double, measured: Double)]) {
+  package init(time: [(predicted: Double, measured: Double)], memory: [(predicted: Double, measured: Double)])
+  {
     rows = time.count
     let ratios = time.map { $0.predicted / $0.measured }
     stepTimeMedianError = median(ratios.map { abs($0 - 1) })

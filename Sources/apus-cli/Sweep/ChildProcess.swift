@@ -1,7 +1,7 @@
 import Foundation
 
 /// A child process in a process group of its own, so that everything it starts can be ended with it.
-package package struct ChildProcess {
+package struct ChildProcess {
   package enum Ending: Hashable, Sendable {
     case exited(Int32)
     case killed(signal: Int32)
