@@ -49,7 +49,7 @@ import Testing
         let victim = instructions.firstIndex { instruction in
           guard let move = instruction.op.move, move.axis.rawValue == axis else { return false }
           if case .waitMove = instruction.op { return false }
-          return move.collective == .allReduce || move.collective == .reduceScatter
+          return move.collective == .allReduce
         }
         guard let victim else { continue }
         var changed = instructions
@@ -58,16 +58,24 @@ import Testing
         func ends(_ instruction: Instruction) -> Bool {
           if case .waitMove(let wait) = instruction.op { wait.transfer == transfer } else { false }
         }
-        if fault == "skipped" {
+        let sum = instructions[victim].outputs[0].tensor
+        let isInPlace = instructions[victim].inputs[0].storage == sum.storage
+        if fault == "skipped", !isInPlace {
+          // Each rank goes on with its own term.
+          changed[victim].op = Copy().op
+        } else if fault == "skipped" {
           changed.remove(at: victim)
           changed.removeAll(where: ends)
         } else if let end = instructions.firstIndex(where: ends) {
           // Once more behind the end, on what has been summed.
           var again = instructions[victim]
           again.op = instructions[victim].op.move!.op
+          again.inputs[0] = sum
           changed.insert(again, at: end + 1)
         } else {
-          changed.insert(instructions[victim], at: victim + 1)
+          var again = instructions[victim]
+          again.inputs[0] = sum
+          changed.insert(again, at: victim + 1)
         }
         program.groups[group][segment].instructions = changed
       }

@@ -69,11 +69,14 @@ package struct PlanSearch: Sendable {
   /// schedules and micro-batches.
   package func topLayouts(_ count: Int) -> [Entry] {
     var seen = Set<[Int]>()
-    return Array(
-      entries.lazy.filter { entry in
-        let c = entry.choice
-        return seen.insert([c.data, c.tensor, c.context, c.pipeline, c.zeroStage, c.shardDegree]).inserted
-      }.prefix(count))
+    var top: [Entry] = []
+    for entry in entries where top.count < count {
+      let c = entry.choice
+      if seen.insert([c.data, c.tensor, c.context, c.pipeline, c.zeroStage, c.shardDegree]).inserted {
+        top.append(entry)
+      }
+    }
+    return top
   }
 
   package func entry(_ choice: Choice) -> Entry? { position[choice].map { entries[$0] } }
