@@ -9,7 +9,7 @@ import Foundation
 /// block is cut into segments, each going around in a lane of its own, a few at a time: so that adding one
 /// segment overlaps with the transfer of others. Every element is added in the same order in each run.
 final class MPIRingJob: MPIJob {
-  /// Bytes of a segment and segments in flight: measured, see docs/parallelism.md.
+  /// Bytes of a segment and segments in flight: measured, see docs/architecture.md.
   static let segmentByteCount = 512 * 1024
   static let laneCount = 3
 
