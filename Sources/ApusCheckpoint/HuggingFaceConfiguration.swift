@@ -23,11 +23,11 @@ enum HuggingFaceConfiguration {
     _ root: JSONValue
   ) -> (model: ModelConfiguration, tokens: SpecialTokens, problems: [String]) {
     var fields = ConfigurationFields(root)
-    let placeholder = ModelConfiguration(
+    let unread = ModelConfiguration(
       family: .gpt2, vocabularySize: 1, maximumSequenceLength: 1, layerCount: 1, hiddenSize: 1, headCount: 1)
-    guard case .object = root else { return (placeholder, SpecialTokens(), ["config.json holds no object"]) }
+    guard case .object = root else { return (unread, SpecialTokens(), ["config.json holds no object"]) }
     guard let type = root["model_type"]?.string, let family = ModelConfiguration.Family(rawValue: type) else {
-      return (placeholder, SpecialTokens(), [unsupported(root["model_type"]?.string)])
+      return (unread, SpecialTokens(), [unsupported(root["model_type"]?.string)])
     }
     if fields.present("quantization_config") != nil {
       fields.problems.append("the weights are quantized; use the folder of the original model")

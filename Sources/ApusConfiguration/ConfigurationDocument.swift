@@ -1,6 +1,6 @@
 /// Reads all sections of one document in the order in which they depend on each other.
 struct ConfigurationDocument {
-  /// Holds placeholders when there are problems.
+  /// Without meaning when there are problems.
   let configuration: Configuration
   let problems: [Problem]
   let knownKeys: [(section: String, keys: [String])]

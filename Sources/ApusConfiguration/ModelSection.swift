@@ -17,7 +17,7 @@ public struct ModelSection: Hashable, Sendable, Codable {
     self.shape = shape
   }
 
-  /// Reads the section. Placeholders stand for what is missing or bad; the problems are in the reader.
+  /// Reads the section. Values without meaning stand for what is missing or bad; the problems are in the reader.
   init(reading reader: inout SectionReader) {
     preset = reader.text("preset")
     from = reader.text("from")

@@ -14,6 +14,11 @@ extension Double {
   }
 }
 
+extension Double {
+  /// A share in percent: `0.125.percent()` is `12.5 %`.
+  package func percent(decimals: Int = 1) -> String { "\((100 * self).formatted(decimals: decimals)) %" }
+}
+
 extension Int {
   /// The number with a comma between groups of three digits: `124,439,808`.
   package var grouped: String {

@@ -107,7 +107,7 @@ struct StageWork {
   }
 
   /// What backward computes again for one layer. Frameworks run a whole layer again, its last product and
-  /// collective too; Apus' own programs repeat less and are recorded with their policy.
+  /// collective too; Apus' own programs repeat less, so for them this is an upper bound.
   private var recomputed: Price {
     let layer = prices.layer.forward
     switch job.recomputation {

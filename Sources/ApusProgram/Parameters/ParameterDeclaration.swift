@@ -83,21 +83,23 @@ extension StepRecorder {
   }
 
   /// Gives a unit gradients and moments, and from ZeRO-3 on a shard of its own for its weights.
+  ///
+  /// Their storages are opened here and get their sizes in `size`.
   private mutating func addBuffers(to unit: inout ParameterUnit) {
-    func placeholder(_ suffix: String, _ role: Role, _ type: ElementType = .float32) -> Tensor {
+    func opened(_ suffix: String, _ role: Role, _ type: ElementType = .float32) -> Tensor {
       tensor("\(unit.name) \(suffix)", role, Signature(1, 1, type))
     }
     if mesh.degree(of: .shard) > 1 {
       unit.shard = ShardSlice(axis: .shard, count: 1)
       if mesh.layout.zeroStage == 3 {
-        unit.weights = placeholder("shard", .parameter, precision.compute)
+        unit.weights = opened("shard", .parameter, precision.compute)
         storages[unit.flat.storage].role = .communication
       }
     }
-    if precision.hasMasterWeights { unit.master = placeholder("master", .optimizerState) }
-    unit.gradients = placeholder("gradients", .gradient, precision.gradients)
-    unit.firstMoment = placeholder("first moment", .optimizerState)
-    unit.secondMoment = placeholder("second moment", .optimizerState)
+    if precision.hasMasterWeights { unit.master = opened("master", .optimizerState) }
+    unit.gradients = opened("gradients", .gradient, precision.gradients)
+    unit.firstMoment = opened("first moment", .optimizerState)
+    unit.secondMoment = opened("second moment", .optimizerState)
   }
 
   /// Fixes the size of a unit and of all its buffers: a multiple of 256 bytes a shard.

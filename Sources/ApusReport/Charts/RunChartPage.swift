@@ -14,42 +14,29 @@ package struct RunChartPage: Sendable {
   }
 
   package var text: String {
-    """
-    <!doctype html>
-    <html lang="en">
-    <head>
-    <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width, initial-scale=1">
-    <meta name="color-scheme" content="light dark">
-    <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-    style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-    <title>\(chart.title.escapedForHTML) · Apus</title>
-    <style>
-    \(HTMLReport.style)\(Self.style)</style>
-    </head>
-    <body>
-    <main>
-    <header><h1>\(chart.title.escapedForHTML)</h1>
-    <p class="subtitle">\(chart.counts.escapedForHTML)</p></header>
-    \(filters)
-    <section class="card"><h2>Runs <small>size: throughput, colour: utilisation, each over the best run of the same
-    model</small></h2>
-    <div class="keys">\(keys)</div>
-    <div class="chart scatter"><canvas id="runs"></canvas><div id="tip" hidden></div></div>
-    <p class="soft" id="shown"></p></section>
-    <section class="card" id="bestCard"><h2>Best configuration <small>fastest finished run by model and number of
-    nodes, within the filters</small></h2><div id="best"></div></section>
-    \(pairSection)
-    <footer>\(chart.source.escapedForHTML). Written by apus chart; this page loads nothing from a network.</footer>
-    </main>
-    <script type="application/json" id="data">\(RunChartData(chart).script)</script>
-    <script>\(library.script)</script>
-    <script>
-    \(Self.script)</script>
-    </body>
-    </html>
-
-    """
+    OfflinePage.text(
+      title: "\(chart.title.escapedForHTML) · Apus",
+      style: HTMLReport.style + Self.style,
+      main: """
+        <header><h1>\(chart.title.escapedForHTML)</h1>
+        <p class="subtitle">\(chart.counts.escapedForHTML)</p></header>
+        \(filters)
+        <section class="card"><h2>Runs <small>size: throughput, colour: utilisation, each over the best run of the same
+        model</small></h2>
+        <div class="keys">\(keys)</div>
+        <div class="chart scatter"><canvas id="runs"></canvas><div id="tip" hidden></div></div>
+        <p class="soft" id="shown"></p></section>
+        <section class="card" id="bestCard"><h2>Best configuration <small>fastest finished run by model and number of
+        nodes, within the filters</small></h2><div id="best"></div></section>
+        \(pairSection)
+        <footer>\(chart.source.escapedForHTML). Written by apus chart; this page loads nothing from a network.</footer>
+        """,
+      scripts: """
+        <script type="application/json" id="data">\(RunChartData(chart).script)</script>
+        <script>\(library.script)</script>
+        <script>
+        \(Self.script)</script>
+        """)
   }
 
   private var filters: String {

@@ -28,34 +28,19 @@ package struct HTMLReport: Sendable {
 
   /// The page's text.
   package var page: String {
-    """
-    <!doctype html>
-    <html lang="en">
-    <head>
-    <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width, initial-scale=1">
-    <meta name="color-scheme" content="light dark">
-    <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-    style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-    <title>\(run.name.escapedForHTML) · Apus</title>
-    <style>
-    \(Self.style)</style>
-    </head>
-    <body>
-    <main>
-    \(header)
-    \(tiles)
-    \(chartSections)
-    \(memorySection)
-    \(sampleSection)
-    \(factSection)
-    <footer>Written by Apus from metrics.jsonl; this page loads nothing from a network.</footer>
-    </main>
-    \(scripts)
-    </body>
-    </html>
-
-    """
+    OfflinePage.text(
+      title: "\(run.name.escapedForHTML) · Apus",
+      style: Self.style,
+      main: """
+        \(header)
+        \(tiles)
+        \(chartSections)
+        \(memorySection)
+        \(sampleSection)
+        \(factSection)
+        <footer>Written by Apus from metrics.jsonl; this page loads nothing from a network.</footer>
+        """,
+      scripts: scripts)
   }
 
   private var header: String {

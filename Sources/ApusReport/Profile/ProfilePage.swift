@@ -16,36 +16,21 @@ package struct ProfilePage: Sendable {
   }
 
   package var text: String {
-    """
-    <!doctype html>
-    <html lang="en">
-    <head>
-    <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width, initial-scale=1">
-    <meta name="color-scheme" content="light dark">
-    <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-    style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-    <title>\(report.title.escapedForHTML), one step · Apus</title>
-    <style>
-    \(HTMLReport.style)\(Self.style)</style>
-    </head>
-    <body>
-    <main>
-    <header><h1>\(report.title.escapedForHTML)</h1>
-    <p class="subtitle">\(report.batch.escapedForHTML), \
-    \(report.arithmetic.stepSeconds.formatted(decimals: 3)) s a step</p></header>
-    \(challenges)
-    \(memorySection)
-    \(timeSection)
-    \(factSection)
-    <footer>Written by apus profile; this page loads nothing from a network. trace.json beside it opens in
-    Perfetto.</footer>
-    </main>
-    \(scripts)
-    </body>
-    </html>
-
-    """
+    OfflinePage.text(
+      title: "\(report.title.escapedForHTML), one step · Apus",
+      style: HTMLReport.style + Self.style,
+      main: """
+        <header><h1>\(report.title.escapedForHTML)</h1>
+        <p class="subtitle">\(report.batch.escapedForHTML), \
+        \(report.arithmetic.stepSeconds.formatted(decimals: 3)) s a step</p></header>
+        \(challenges)
+        \(memorySection)
+        \(timeSection)
+        \(factSection)
+        <footer>Written by apus profile; this page loads nothing from a network. trace.json beside it opens in
+        Perfetto.</footer>
+        """,
+      scripts: scripts)
   }
 
   // MARK: Sections
@@ -59,10 +44,10 @@ package struct ProfilePage: Sendable {
         "\(ByteCount(memory.plannedBytes)) of \(ByteCount(memory.capacityBytes))", tables.challenges[0].value),
       card(
         "Arithmetic against peak", arithmetic.modelUtilization, "s2",
-        ProfileTables.percent(arithmetic.modelUtilization) + " of peak", tables.challenges[1].value),
+        arithmetic.modelUtilization.percent() + " of peak", tables.challenges[1].value),
       card(
         "Communication exposed", exposed / arithmetic.stepSeconds, "s1",
-        ProfileTables.percent(exposed / arithmetic.stepSeconds) + " of the step", tables.challenges[2].value),
+        (exposed / arithmetic.stepSeconds).percent() + " of the step", tables.challenges[2].value),
     ]
     return "<section class=\"challenges\">\n" + cards.joined(separator: "\n") + "\n</section>"
   }

@@ -28,10 +28,10 @@ package struct ProfileTables {
       ),
       (
         "arithmetic",
-        "\(Self.percent(arithmetic.modelUtilization)) of the peak of "
+        "\(arithmetic.modelUtilization.percent()) of the peak of "
           + "\((arithmetic.peakFLOPsPerSecond / 1e9).formatted(decimals: 1)) GFLOP/s with the model's FLOPs, "
-          + "\(Self.percent(arithmetic.programUtilization)) with the program's; every instruction at its own bound: "
-          + "\(Self.percent(arithmetic.boundSeconds / arithmetic.stepSeconds)) of the step"
+          + "\(arithmetic.programUtilization.percent()) with the program's; every instruction at its own bound: "
+          + "\((arithmetic.boundSeconds / arithmetic.stepSeconds).percent()) of the step"
       ),
       (
         "communication",
@@ -60,7 +60,7 @@ package struct ProfileTables {
     report.operations.map { operation in
       [
         operation.operation, operation.segment, "\(operation.count)", Self.milliseconds(operation.seconds),
-        Self.percent(operation.share),
+        operation.share.percent(),
         operation.flops > 0 ? (Double(operation.flops) / operation.seconds / 1e9).formatted(decimals: 1) : "",
         (Double(operation.bytes) / operation.seconds / 1e9).formatted(decimals: 1), operation.bound,
         "\((100 * operation.shareOfBound).formatted(decimals: 0)) %",
@@ -69,11 +69,11 @@ package struct ProfileTables {
     } + [
       [
         "outside instructions", "", "", Self.milliseconds(outsideSeconds),
-        Self.percent(outsideSeconds / report.arithmetic.stepSeconds), "", "", "", "", "",
+        (outsideSeconds / report.arithmetic.stepSeconds).percent(), "", "", "", "", "",
       ],
       [
         "whole step", "", "", Self.milliseconds(report.arithmetic.stepSeconds), "100.0 %", "", "", "",
-        Self.percent(report.arithmetic.boundSeconds / report.arithmetic.stepSeconds), "",
+        (report.arithmetic.boundSeconds / report.arithmetic.stepSeconds).percent(), "",
       ],
     ]
   }
@@ -84,6 +84,4 @@ package struct ProfileTables {
   }
 
   static func milliseconds(_ seconds: Double) -> String { (1e3 * seconds).formatted(decimals: 2) }
-
-  static func percent(_ share: Double) -> String { "\((100 * share).formatted(decimals: 1)) %" }
 }

@@ -183,12 +183,11 @@ struct ClosedForms: Encodable {
 
   private var costText: String {
     let cost = RecomputationCost(shape, sequenceLength: formula.sequenceLength)
-    func percent(_ share: Double) -> String { (100 * share).formatted(decimals: 2) + " %" }
     return """
-      Selective recomputation drops \(percent(cost.selectiveSavedShare)) of these activations; published cost \
-      \(percent(cost.selectivePublishedShare)) of a step,
-      a plain count \(percent(cost.selectiveCountedShare)). Full recomputation costs up to \
-      \(percent(RecomputationCost.fullShareOfStep)): one more forward pass.
+      Selective recomputation drops \(cost.selectiveSavedShare.percent(decimals: 2)) of these activations; published cost \
+      \(cost.selectivePublishedShare.percent(decimals: 2)) of a step,
+      a plain count \(cost.selectiveCountedShare.percent(decimals: 2)). Full recomputation costs up to \
+      \(RecomputationCost.fullShareOfStep.percent(decimals: 2)): one more forward pass.
 
       """
   }

@@ -46,8 +46,8 @@ enum ForecastText {
     var text = """
       \(job.layout.worldSize) x \(hardware.name), \(job.tokensPerStep.grouped) tokens a step
       step \(seconds(forecast.stepSeconds)), \(forecast.tokensPerSecondPerDevice.formatted(decimals: 0)) tokens/s a \
-      device, MFU \(percent(forecast.utilizationCausal)) (attention counted causal), \
-      \(percent(forecast.utilizationFull)) (full)
+      device, MFU \(forecast.utilizationCausal.percent()) (attention counted causal), \
+      \(forecast.utilizationFull.percent()) (full)
 
 
       """
@@ -61,7 +61,7 @@ enum ForecastText {
     }
     parts.append(("updates", forecast.optimizerSeconds))
     for (name, value) in parts where value > 0 {
-      time.add([name, seconds(value), percent(value / forecast.stepSeconds)])
+      time.add([name, seconds(value), (value / forecast.stepSeconds).percent()])
     }
     text += time.description + "\n"
     let memory = forecast.memory
@@ -79,8 +79,6 @@ enum ForecastText {
         ? "fits: \(ByteCount(Int(left))) of \(ByteCount(Int(hardware.memoryBytes))) are left\n"
         : "does not fit: \(ByteCount(Int(-left))) more than \(ByteCount(Int(hardware.memoryBytes)))\n")
   }
-
-  private static func percent(_ value: Double) -> String { "\((100 * value).formatted(decimals: 1)) %" }
 
   private static func seconds(_ value: Double) -> String {
     value >= 1 ? "\(value.formatted(decimals: 3)) s" : "\((1000 * value).formatted(decimals: 2)) ms"

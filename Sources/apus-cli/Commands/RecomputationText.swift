@@ -37,9 +37,9 @@ enum RecomputationText {
     return switch policy {
     case .none: ""
     case .selective:
-      "S16: \(percent(cost.selectiveSavedShare, 1)) of activations for +\(percent(cost.selectivePublishedShare, 1)), "
+      "S16: \(cost.selectiveSavedShare.percent()) of activations for +\(cost.selectivePublishedShare.percent()), "
         + "its score matrix included"
-    case .full: "S15: +\(percent(RecomputationComparison.publishedFull, 1)), an upper bound"
+    case .full: "S15: +\(RecomputationComparison.publishedFull.percent()), an upper bound"
     }
   }
 
@@ -54,7 +54,7 @@ enum RecomputationText {
         step.rung.name, ByteCount(step.rung.freed).description,
         step.rung.extra.flops == 0 ? "0" : EstimateText.scientific(Double(step.rung.extra.flops)),
         ByteCount(step.rung.extra.bytes).description, step.rung.price.formatted(decimals: 1),
-        step.figures.planned.description, percent(step.figures.extraFLOPs, 2),
+        step.figures.planned.description, step.figures.extraFLOPs.percent(decimals: 2),
         step.taken.map { "in \($0) of \(step.rung.instructions.count)" } ?? "",
       ])
     }
@@ -64,10 +64,6 @@ enum RecomputationText {
   }
 
   private static func figures(_ figures: RecomputationComparison.Figures) -> [String] {
-    [figures.planned.description, figures.transient.description, percent(figures.extraFLOPs, 2)]
-  }
-
-  private static func percent(_ share: Double, _ decimals: Int) -> String {
-    "\((100 * share).formatted(decimals: decimals)) %"
+    [figures.planned.description, figures.transient.description, figures.extraFLOPs.percent(decimals: 2)]
   }
 }

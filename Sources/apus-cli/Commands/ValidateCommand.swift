@@ -21,14 +21,14 @@ enum ValidateCommand: Command {
 
   static func run(_ arguments: ParsedArguments) throws {
     let path = arguments.required("FILE")
-    let table = try CSVTable(try text(of: path), name: path)
+    let table = try CSVTable(try TextInput.text(of: path), name: path)
     var catalogue = try HardwareCatalogue.shipped()
     for file in arguments.all("hardware") {
-      catalogue.add(try HardwareDescription(yaml: try text(of: file), name: file))
+      catalogue.add(try HardwareDescription(yaml: try TextInput.text(of: file), name: file))
     }
     var constants = CostConstants()
     if let file = arguments.text("constants") {
-      constants = try CostConstants(yaml: try text(of: file), name: file)
+      constants = try CostConstants(yaml: try TextInput.text(of: file), name: file)
     }
     let report = ValidationReport(table, catalogue, constants)
     if let output = arguments.text("per-row") {
@@ -40,21 +40,9 @@ enum ValidateCommand: Command {
     }
     let summary = ValidationSummary(report)
     if arguments.flag("json") {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
-      try print(String(decoding: try encoder.encode(summary), as: UTF8.self))
+      try StandardOutput.write(json: summary)
     } else {
       try print(ValidationText.text(summary), terminator: "")
     }
-  }
-
-  private static func text(of path: String) throws -> String {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw CommandError.input(path: path, problem: "cannot be read")
-    }
-    guard let text = String(validating: data, as: UTF8.self) else {
-      throw CommandError.input(path: path, problem: "is no UTF-8 text")
-    }
-    return text
   }
 }

@@ -64,6 +64,6 @@ enum ValidationText {
   }
 
   private static func percent(_ value: Double?) -> String {
-    value.map { "\((100 * $0).formatted(decimals: 1)) %" } ?? ""
+    value?.percent() ?? ""
   }
 }
