@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times PyTorch's fused causal attention, forward and backward, and prints one JSON object.
 
-12 heads of 64 numbers: `apus bench kernels --json` times the same shapes.
+12 heads of 64 numbers: `apus bench attention --json` times the same shapes.
 
     python attention.py --sequence-length 1024 --precision bf16 --threads 2
 """
