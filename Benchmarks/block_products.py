@@ -1,8 +1,8 @@
 """PyTorch's 16-bit matrix products, computed block by block in float32.
 
-On a processor without 16-bit instructions PyTorch's own bf16 products run at a few percent of the float32 speed. The
-peak memory of a large step can still be measured in minutes: the same tensors exist, with three blocks of
-1,024 x 1,024 floats beside them, and only the time of the products is not PyTorch's.
+On a processor without 16-bit instructions PyTorch's own bf16 products run at a few percent of the float32
+speed. The peak memory of a large step can still be measured in minutes: the same tensors exist, with three
+blocks of 1,024 x 1,024 floats beside them, and only the time of the products is not PyTorch's.
 """
 
 import torch

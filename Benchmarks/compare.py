@@ -139,7 +139,7 @@ def main():
 
 
 def compare(arguments, settings=None):
-    """Measures one job, writes the results and returns the rounds. `settings` of PyTorch, where they are known."""
+    """Measures one job, writes the results and returns the rounds. `settings`: PyTorch's, where known."""
     described = machine()
     print(f"{arguments.model}, micro-batch {arguments.micro_batch} x {arguments.sequence_length} tokens, "
           f"{arguments.precision}\n{described['processor']}, {described['processors']} processors, "

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures every job of the comparison in one run: whole steps in fp32 and bf16, attention, peak memory.
 
-Each line is measured as `compare.py` does it: Apus and PyTorch take turns, ratios are medians over rounds. PyTorch's
-best setting is searched once, on the first job, and used for all.
+Each line is measured as `compare.py` does it: Apus and PyTorch take turns, ratios are medians over rounds.
+PyTorch's best setting is searched once, on the first job, and used for all.
 """
 
 import argparse
@@ -36,9 +36,9 @@ def job(line, arguments, **changes):
     model, micro_batch, length, precision, recomputation = line
     return types.SimpleNamespace(**dict(
         model=model, micro_batch=micro_batch, sequence_length=length, precision=precision,
-        recomputation=recomputation, gradient_precision="fp32", steps=arguments.steps, rounds=arguments.rounds,
-        threads=arguments.threads, surroundings=arguments.surroundings, products="own",
-        programs=arguments.programs) | changes)
+        recomputation=recomputation, gradient_precision="fp32", steps=arguments.steps,
+        rounds=arguments.rounds, threads=arguments.threads, surroundings=arguments.surroundings,
+        products="own", programs=arguments.programs) | changes)
 
 
 def name(line):
@@ -106,7 +106,7 @@ def steps(arguments, settings):
 
 
 def memory(arguments, settings):
-    """Peak resident memory of Apus with selective recomputation and of eager, whose products are made in blocks."""
+    """Peak resident memory of Apus with selective recomputation and of eager with products made in blocks."""
     summary = []
     for line in MEMORY:
         rounds = compare.compare(

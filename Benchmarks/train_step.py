@@ -21,8 +21,8 @@ import block_products
 import models
 
 WARM_UP_STEPS = 3
-# Where steps are so slow that those asked for would take longer than this, warm-up and timing each end once they
-# have taken as long, after one step at least.
+# Where steps are so slow that those asked for would take longer than this, warm-up and timing each end once
+# they have taken as long, after one step at least.
 MOST_SECONDS = 20
 
 
@@ -84,7 +84,8 @@ def measure(arguments):
     return dict(
         tokens_per_second=arguments.micro_batch * arguments.sequence_length / median, step_seconds=median,
         timed_steps=len(seconds), all_step_seconds=warm_up + seconds,
-        peak_resident_bytes=peak_resident_bytes(), first_loss=losses[0], last_loss=losses[-1], parameters=sum(p.numel() for p in parameters), threads=torch.get_num_threads(),
+        peak_resident_bytes=peak_resident_bytes(), first_loss=losses[0], last_loss=losses[-1],
+        parameters=sum(p.numel() for p in parameters), threads=torch.get_num_threads(),
         torch=torch.__version__)
 
 
