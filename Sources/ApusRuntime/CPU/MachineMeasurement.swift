@@ -35,6 +35,7 @@ package struct MachineMeasurement: Sendable, Codable {
   ) throws(RuntimeFailure) -> MachineMeasurement {
     apus_set_thread_count(Int32(threads))
     let products = ProductCache()
+    defer { withExtendedLifetime(products) {} }
     var (results, implementation): ([Int: Double], String) = ([:], "")
     for size in sizes {
       let arena = try Arena(byteCount: 3 * size * size * 4)
