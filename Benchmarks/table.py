@@ -26,6 +26,8 @@ STEPS = [
 ]
 # Peak resident memory: what activations and logits take.
 MEMORY = [
+    ("gpt2-124m", 4, 256, "fp32", "none"),
+    ("gpt2-124m", 4, 256, "fp32", "selective"),
     ("gpt2-124m", 4, 256, "bf16", "selective"),
     ("gpt2-124m", 8, 1024, "bf16", "selective"),
 ]
@@ -47,6 +49,10 @@ def name(line):
         f", recomputation {recomputation}" if recomputation != "none" else "")
 
 
+def is_wanted(name, arguments):
+    return any(text in name for text in arguments.only)
+
+
 def median_ratio(rounds, program, value):
     """Median over the rounds of Apus's value over the other program's."""
     return statistics.median(value(r["apus"]) / value(r[program]) for r in rounds)
@@ -56,7 +62,7 @@ def attention(arguments, threads):
     """PyTorch's fused attention and Apus's, forward and backward, taking turns."""
     lines = []
     for length, precision in ATTENTION:
-        if precision not in arguments.precisions:
+        if not is_wanted(f"attention {precision}, {length}", arguments):
             continue
         results = []
         for _ in range(arguments.rounds):
@@ -87,7 +93,7 @@ def steps(arguments, settings):
     """Whole steps; returns each line with its words and numbers."""
     summary = []
     for line in STEPS:
-        if line[3] not in arguments.precisions or line[0] not in arguments.models:
+        if not is_wanted(name(line), arguments):
             continue
         rounds = compare.compare(job(line, arguments), settings)
         apus = [r["apus"] for r in rounds]
@@ -106,11 +112,18 @@ def steps(arguments, settings):
 
 
 def memory(arguments, settings):
-    """Peak resident memory of Apus with selective recomputation and of eager with products made in blocks."""
+    """Peak resident memory of Apus and of eager, whose bf16 products are made in blocks.
+
+    Surroundings that make PyTorch faster by keeping memory are left out.
+    """
+    settings = {program: dict(setting, surroundings="default") for program, setting in settings.items()}
     summary = []
     for line in MEMORY:
+        if not is_wanted(name(line), arguments):
+            continue
         rounds = compare.compare(
-            job(line, arguments, steps=1, rounds=1, programs=["apus", "eager"], products="blocks"), settings)
+            job(line, arguments, steps=1, rounds=1, programs=["apus", "eager"],
+                products="blocks" if line[3] == "bf16" else "own"), settings)
         ratio = median_ratio(rounds, "eager", lambda r: r["peak_resident_bytes"])
         sizes = [rounds[0][program]["peak_resident_bytes"] / 2**20 for program in ("apus", "eager")]
         summary.append(dict(
@@ -129,9 +142,8 @@ def parse_arguments():
                         help="of PyTorch's processes, with --threads")
     parser.add_argument("--parts", nargs="+", choices=["attention", "steps", "memory"],
                         default=["attention", "steps", "memory"])
-    parser.add_argument("--precisions", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
-    parser.add_argument("--models", nargs="+", choices=sorted({line[0] for line in STEPS}),
-                        default=sorted({line[0] for line in STEPS}), help="of the steps")
+    parser.add_argument("--only", nargs="+", metavar="TEXT", default=[""],
+                        help="lines whose name holds one of these, as in 'llama-110m (4, 256) bf16'")
     parser.add_argument("--programs", nargs="+", choices=compare.PROGRAMS, default=compare.PROGRAMS,
                         help="of the steps; Apus is always one")
     arguments = parser.parse_args()
