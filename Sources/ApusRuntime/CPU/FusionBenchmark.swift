@@ -39,13 +39,13 @@ package struct FusionBenchmark {
   /// Runs every ladder, and gives the memory back.
   package consuming func run(repeats: Int = 5) -> [Ladder] {
     apus_set_thread_count(Int32(threads))
-    let ladders =
-      normLadders(repeats) + elementLadders(repeats) + [optimizerLadder(repeats)]
-      + [(4, 256), (1, 1024), (1, 4096)].flatMap { batch, sequence in
-        [ElementType.float32, .bfloat16].map {
-          attentionLadder(batch: batch, sequence: sequence, $0, repeats)
-        }
+    var ladders = normLadders(repeats) + elementLadders(repeats)
+    ladders.append(optimizerLadder(repeats))
+    for (batch, sequence) in [(4, 256), (1, 1024), (1, 4096)] {
+      for type in [ElementType.float32, .bfloat16] {
+        ladders.append(attentionLadder(batch: batch, sequence: sequence, type, repeats))
       }
+    }
     memory.deallocate()
     return ladders
   }
