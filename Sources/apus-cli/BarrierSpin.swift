@@ -18,9 +18,7 @@ enum BarrierSpin {
       let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
     else { return }
     setenv(names[0], "\(turns)", 1)
-    var arguments: [UnsafeMutablePointer<CChar>?] = CommandLine.arguments.map { strdup($0) }
-    arguments.append(nil)
     // Returns only when it fails; then the program goes on as it is.
-    execv(program, arguments)
+    execv(program, CommandLine.unsafeArgv)
   }
 }
