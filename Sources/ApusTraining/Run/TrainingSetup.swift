@@ -75,7 +75,10 @@ struct TrainingSetup {
       return (claim: claim, data: try openData(reusing: start == .resume))
     }
     claim = prepared?.claim
+    try RankAgreement.checkFolder(folder, claim, place.world)
     data = try prepared?.data ?? openData(reusing: true)
+    try RankAgreement.checkSame(
+      data.fingerprint, "reads other data", "give all ranks the same files", place.world)
     model.vocabularySize = data.vocabularySize
     self.model = model
     try configuration.check(
