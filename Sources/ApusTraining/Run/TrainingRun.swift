@@ -105,7 +105,7 @@ package struct TrainingRun: ~Copyable {
     let loop = StepLoop(
       setup.executor, batches: BatchSchedule(training), samplesPerMicrobatch: training.microBatchSize,
       optimizer: setup.settings.optimizer, dropoutSeed: UInt64(bitPattern: Int64(training.seed)),
-      measuresNoise: setup.place.isAlone, world: setup.place.world)
+      measuresNoise: true, world: setup.place.world)
     let rate = LearningRate(training)
     var (loss, speed, step) = (Double.nan, Throughput(), setup.firstStep)
     var validation: Validation.Result?
