@@ -49,9 +49,8 @@ extension StepProgram {
         instructions[victim].op = Copy().op
         return true
       }
-      let end = Self.end(of: instructions[victim])
-      instructions.remove(at: victim)
-      instructions.removeAll { $0.op == end && end != nil }
+      let start = instructions.remove(at: victim)
+      instructions.removeAll { Self.isEnd($0, of: start) }
       return true
     }
   }
@@ -66,16 +65,18 @@ extension StepProgram {
       var again = instructions[victim]
       again.op = move.op
       again.inputs[0] = again.outputs[0].tensor
-      let end = Self.end(of: instructions[victim])
-      let behind = instructions.firstIndex { $0.op == end && end != nil } ?? victim
+      let start = instructions[victim]
+      let behind = instructions.firstIndex { Self.isEnd($0, of: start) } ?? victim
       instructions.insert(again, at: behind + 1)
       return true
     }
   }
 
-  private static func end(of instruction: Instruction) -> Op? {
-    guard case .startMove(let start) = instruction.op else { return nil }
-    return WaitMove(move: start.move, transfer: start.transfer).op
+  private static func isEnd(_ instruction: Instruction, of other: Instruction) -> Bool {
+    guard case .startMove(let start) = other.op, case .waitMove(let wait) = instruction.op else {
+      return false
+    }
+    return wait.transfer == start.transfer
   }
 
   /// The optimizer reads gradients at half the offset of the rank's part.

@@ -118,6 +118,8 @@ final class Watch: @unchecked Sendable {
       var descriptor = pollfd(fd: link.descriptor, events: Int16(POLLIN), revents: 0)
       _ = poll(&descriptor, 1, Int32(Self.period * 1_000))
     }
+    // A connection closes a moment before its process has ended.
+    Thread.sleep(forTimeInterval: 2 * Self.period)
     _exit(Self.exitCode)
   }
 
