@@ -1,4 +1,5 @@
 import ApusCommunication
+import ApusCore
 import ApusProgram
 import ApusRuntime
 
