@@ -31,7 +31,7 @@ package enum TrainingLaunch {
     let world = try MPIWorld(launch, stallLimit: Double(stallLimit))
     let summary: TrainingRun.Summary
     do {
-      let agreed = try RankAgreement.check(configuration, world)
+      let agreed = try RankAgreement.check(configuration, start, world)
       summary = try run(
         agreed, start, command, descriptor, RankPlace(world, ranksOnMachine: world.localSize))
     } catch {

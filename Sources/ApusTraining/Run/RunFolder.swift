@@ -17,6 +17,7 @@ package struct RunFolder: Sendable {
   package var tensorBoard: URL { url.appendingPathComponent("tensorboard") }
   package var report: URL { url.appendingPathComponent("report.html") }
   package var sample: URL { url.appendingPathComponent("sample.txt") }
+  var lock: URL { url.appendingPathComponent("lock") }
 
   /// What to do with a folder that already holds a run.
   package enum Start: Hashable, Sendable {
@@ -87,7 +88,7 @@ package struct RunFolder: Sendable {
     do { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) } catch {
       throw .writing(path: url.path, reason: "the folder cannot be made; check the path and its permissions")
     }
-    return try RunClaim(url.appendingPathComponent("lock").path, folder: url.path)
+    return try RunClaim(lock.path, folder: url.path)
   }
 
   /// Writes a small text file whole or not at all.

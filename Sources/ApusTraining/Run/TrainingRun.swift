@@ -105,7 +105,7 @@ package struct TrainingRun: ~Copyable {
     let loop = StepLoop(
       setup.executor, batches: BatchSchedule(training), samplesPerMicrobatch: training.microBatchSize,
       optimizer: setup.settings.optimizer, dropoutSeed: UInt64(bitPattern: Int64(training.seed)),
-      measuresNoise: setup.place.isAlone, world: setup.place.world)
+      measuresNoise: true, world: setup.place.world)
     let rate = LearningRate(training)
     var (loss, speed, step) = (Double.nan, Throughput(), setup.firstStep)
     var validation: Validation.Result?
@@ -215,24 +215,18 @@ package struct TrainingRun: ~Copyable {
   private consuming func finish(step: Int, status: String, saves: Bool) throws {
     if saves { try save(step) }
     let place = setup.place
-    _ = try place.firstAlone("writing sample and report") { try conclude(step: saves ? step : nil, status) }
+    let sample = try configuration.output.samplePrompt.flatMap { try RunSample($0, setup) }
+    _ = try place.firstAlone("writing sample and report") { try conclude(status, sample) }
     if place.isFirst { progress.finish() }
   }
 
   /// Sample and report, on the first rank.
-  ///
-  /// - Parameter step: of the checkpoint just saved, if one was.
-  private mutating func conclude(step: Int?, _ status: String) throws {
+  private mutating func conclude(_ status: String, _ sample: RunSample?) throws {
     var samples: [RunReport.Sample] = []
-    if let prompt = configuration.output.samplePrompt, let tokenizer = setup.data.tokenizer {
-      if setup.place.isAlone || step != nil {
-        let sample = try RunSample.write(
-          prompt, count: configuration.output.sampleTokens, tokenizer, setup, checkpoint: step)
-        try setup.folder.write(sample.prompt + sample.continuation + "\n", to: setup.folder.sample)
-        samples.append(sample)
-      } else {
-        note("sample: several ranks write one from a checkpoint, and none was saved")
-      }
+    if let sample {
+      let text = sample.write(count: configuration.output.sampleTokens)
+      try setup.folder.write(text.prompt + text.continuation + "\n", to: setup.folder.sample)
+      samples.append(text)
     }
     guard configuration.output.report else { return }
     let records = try MetricsFile.read(path: setup.folder.metrics.path)

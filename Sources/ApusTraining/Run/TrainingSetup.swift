@@ -75,7 +75,10 @@ struct TrainingSetup {
       return (claim: claim, data: try openData(reusing: start == .resume))
     }
     claim = prepared?.claim
+    try RankAgreement.checkFolder(folder, claim, place.world)
     data = try prepared?.data ?? openData(reusing: true)
+    try RankAgreement.checkSame(
+      data.fingerprint, "reads other data", "give all ranks the same files", place.world)
     model.vocabularySize = data.vocabularySize
     self.model = model
     try configuration.check(
@@ -160,11 +163,16 @@ struct TrainingSetup {
   }
 
   private static func ranksLine(_ layout: LayoutSection, _ threads: Int) -> String {
-    let ranks = layout.ranks
+    "ranks: \(layoutText(layout.ranks)), \(threads) thread\(threads == 1 ? "" : "s") each; memory is that of one "
+      + "rank"
+  }
+
+  /// `data 2, ZeRO-3 x tensor 2 with sequence parallelism`.
+  static func layoutText(_ ranks: ParallelLayout) -> String {
     let sharding = ranks.zeroStage > 0 ? ", ZeRO-\(ranks.zeroStage)" : ""
+    let groups = ranks.shardDegree.map { " in groups of \($0)" } ?? ""
     let sequence = ranks.sequenceParallel ? " with sequence parallelism" : ""
-    return "ranks: data \(ranks.data)\(sharding) x tensor \(ranks.tensor)\(sequence), \(threads) "
-      + "thread\(threads == 1 ? "" : "s") each; memory is that of one rank"
+    return "data \(ranks.data)\(sharding)\(groups) x tensor \(ranks.tensor)\(sequence)"
   }
 
   private static func planLine(_ program: StepProgram, _ plan: MemoryPlan) -> String {

@@ -33,9 +33,11 @@ enum TrainCommand: Command {
     }
     let launch = LaunchEnvironment(ProcessInfo.processInfo.environment)
     if try startsLauncher(arguments.text("launch"), launch) {
-      try MPILauncher.replaceThisProcess(
+      let status = try MPILauncher.run(
         ranks: configuration.get().layout.ranks.worldSize,
         arguments: MPILauncher.ownArguments(without: "--launch"))
+      if status != 0 { throw ExitStatus(code: status) }
+      return
     }
     // With --json standard output is for the summary alone.
     let descriptor: Int32 = arguments.flag("json") ? 2 : 1
@@ -52,7 +54,7 @@ enum TrainCommand: Command {
     if !summary.wasStopped, !arguments.flag("json") {
       try print(RealAgainstForeseen(configuration.get(), tokensPerSecond: summary.tokensPerSecond).text)
     }
-    if summary.wasStopped { throw ExitStatus(code: StopRequest.exitStatus) }
+    if summary.wasStopped, StopRequest.exitStatus != 0 { throw ExitStatus(code: StopRequest.exitStatus) }
   }
 
   /// Whether `mpirun` is to be started; inside a job it has been.
