@@ -1,3 +1,5 @@
+import ApusCore
+
 /// A transfer that is over, as its rank saw it. Times are nanoseconds of the system's uptime.
 package struct Flight: Sendable, Hashable {
   package var kind: CollectiveKind
