@@ -60,6 +60,9 @@ package final class Executor {
   /// What has gone over each axis since the rank's groups were made.
   package var communication: [MeshAxis: CommunicationCounters] { ranks.counters }
 
+  /// Tells `observer` of each transfer of the rank from now on; nil ends that.
+  package func observeTransfers(_ observer: (@Sendable (Flight) -> Void)?) { ranks.observe(observer) }
+
   /// Runs the instructions of a segment for a micro-batch (counted from 0 within the step), those of the step's
   /// last one only where `isLast`.
   ///

@@ -141,12 +141,15 @@ enum BenchCommand {
         "steps", "N", .integer(1...1_000_000), default: "10", help: "Timed steps, after two to warm up."),
       threads,
       .flag("profile", help: "Add a table of where the time goes, from one more step."),
+      .value(
+        "output", "FILE", help: "Write a trace of one more step of the first rank, for ui.perfetto.dev."),
       .flag("json", help: "Print JSON."),
     ])
 
     struct Report: Encodable, Sendable {
       var result: TrainingBenchmark.Result
       var operations: [TrainingBenchmark.OperationTime]?
+      var trace: String?
 
       enum CodingKeys: String, CodingKey { case operations }
 
@@ -181,6 +184,7 @@ enum BenchCommand {
       if arguments.flag("profile"), layout.ranks.worldSize > 1 {
         throw UsageError("--profile times the instructions of one rank; remove it or --layout")
       }
+      let tracePlace = try arguments.text("output").map { try OutputPlace($0, .file(named: "trace.json")) }
       let (timed, precision) = (model, training.precisionPolicy)
       let measured = try RankLaunch.run(
         layout, LaunchEnvironment(ProcessInfo.processInfo.environment)
@@ -191,10 +195,16 @@ enum BenchCommand {
           recomputation: .uniform(arguments.choice("recomputation", RecomputationPolicy.self) ?? .none),
           precision: precision, threads: place.threads(asked: arguments.integer("threads") ?? 0),
           layout: layout, place: place)
-        let result = try benchmark.run(steps: arguments.integer("steps") ?? 1)
-        return Report(result: result, operations: arguments.flag("profile") ? benchmark.profile() : nil)
+        let steps = arguments.integer("steps") ?? 1
+        var report = Report(result: try benchmark.run(steps: steps))
+        if arguments.flag("profile") { report.operations = benchmark.profile() }
+        if tracePlace != nil {
+          report.trace = try benchmark.trace(step: 3 + steps, title: arguments.required("model"))
+        }
+        return report
       }
       guard let measured else { return }
+      if let tracePlace, let trace = measured.trace { try tracePlace.write(Array(trace.utf8)) }
       let (result, operations) = (measured.result, measured.operations)
       if arguments.flag("json") {
         return try print(JSONText.of(Report(result: result, operations: operations)))

@@ -16,6 +16,7 @@ struct EstimatedJob {
   let accumulation: Int
   /// As the configuration asks for it; `settings` say what it comes to.
   let recomputation: RecomputationRequest
+  /// Of each rank.
   let threads: Int
 
   /// Reads the preset or file with its overrides.
@@ -34,10 +35,14 @@ struct EstimatedJob {
     var settings = TrainingProgramSettings(
       microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
       optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
-      evaluates: configuration.data.hasValidation)
+      evaluates: configuration.data.hasValidation, layout: configuration.layout.ranks,
+      communication: configuration.layout.communication)
     settings.dropout = training.dropout
     accumulation = training.gradientAccumulation
-    threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
+    // As a run divides the cores whose ranks are all on this machine.
+    threads =
+      training.threads > 0
+      ? training.threads : max(1, ArithmeticLibrary.defaultThreads / configuration.layout.ranks.worldSize)
     recomputation = training.recomputation
     settings.recomputation = try recomputation.settings(
       for: shape, settings, workspace: CPUCatalogue(threads: threads).workspace)
