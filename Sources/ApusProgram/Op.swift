@@ -18,6 +18,8 @@ package enum Op: Hashable, Sendable {
   case bias(Bias)
   case move(Move)
   case materialise(Materialise)
+  case send(Send)
+  case receive(Receive)
   // Emitted by gradient rules.
   case embeddingGradient(EmbeddingGradient)
   case positionsGradient(PositionsGradient)
@@ -45,6 +47,7 @@ package enum Op: Hashable, Sendable {
   case biasGELUGradient(BiasGELUGradient)
   case dropoutAdd(DropoutAdd)
   // Recorded by the optimizer.
+  case zero(Zero)
   case sumOfSquares(SumOfSquares)
   case clip(Clip)
   case adamW(AdamW)
@@ -68,6 +71,8 @@ package enum Op: Hashable, Sendable {
     case .bias(let o): o
     case .move(let o): o
     case .materialise(let o): o
+    case .send(let o): o
+    case .receive(let o): o
     case .embeddingGradient(let o): o
     case .positionsGradient(let o): o
     case .layerNormGradient(let o): o
@@ -92,6 +97,7 @@ package enum Op: Hashable, Sendable {
     case .biasGELU(let o): o
     case .biasGELUGradient(let o): o
     case .dropoutAdd(let o): o
+    case .zero(let o): o
     case .sumOfSquares(let o): o
     case .clip(let o): o
     case .adamW(let o): o

@@ -46,10 +46,10 @@ package struct InstructionCost: Sendable {
     case .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:
       // A divided head is priced whole (`dividedHead`).
       return Price()
-    case .move, .startMove, .waitMove, .materialise:
+    case .move, .startMove, .waitMove, .materialise, .send, .receive:
       // Collectives are priced by their links (`CollectiveCost`), not by the device.
       return Price()
-    case .sumOfSquares, .clip, .adamW:
+    case .zero, .sumOfSquares, .clip, .adamW:
       // The update is priced by bytes a parameter (`OptimizerCost`): it depends on the shards.
       return Price()
     }

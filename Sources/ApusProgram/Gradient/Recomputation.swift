@@ -65,12 +65,15 @@ package struct Recomputation {
     return again[storage] ?? storage
   }
 
-  /// The instructions of `forward` whose results something reads, in `forward` itself or in `backward`.
+  /// The instructions of `forward` whose results something reads, in `forward` itself or in `backward`, and those that
+  /// hand something to another rank.
   private static func live(_ forward: [Instruction], readBy backward: [Instruction]) -> [Instruction] {
     var read = Set(backward.flatMap { $0.inputs.map(\.storage) })
     var kept: [Instruction] = []
     for instruction in forward.reversed()
-    where instruction.outputs.contains(where: { read.contains($0.tensor.storage) }) {
+    where instruction.outputs.isEmpty
+      || instruction.outputs.contains(where: { read.contains($0.tensor.storage) })
+    {
       read.formUnion(instruction.inputs.map(\.storage))
       kept.append(instruction)
     }

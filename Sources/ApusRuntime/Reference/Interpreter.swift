@@ -61,11 +61,17 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
 
   /// Runs a segment; `isLast` says that the micro-batch is the step's last one.
   package func run(
-    _ kind: Segment.Kind, microbatch: Int = 0, isLast: Bool = true
+    _ kind: Segment.Kind, chunk: Int = 0, microbatch: Int = 0, isLast: Bool = true
   ) throws(CommunicationError) {
-    for instruction in program.segment(kind)?.instructions ?? []
+    for instruction in program.segment(kind, chunk: chunk)?.instructions ?? []
     where instruction.condition.holds(isLast: isLast) {
-      if let move = instruction.op.move {
+      if let (kind, neighbour, tensor) = instruction.message {
+        try ranks.group(along: .pipeline)?.run(
+          Collective(
+            kind, from: kind == .send ? UnsafeRawPointer(scalars(tensor)) : nil,
+            to: kind == .receive ? UnsafeMutableRawPointer(scalars(tensor)) : nil, count: tensor.count,
+            type: floats, peer: neighbour.coordinate(from: ranks.position), label: instruction.label))
+      } else if let move = instruction.op.move {
         try run(move, instruction)
       } else {
         run(instruction, microbatch)
@@ -76,10 +82,12 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     }
   }
 
+  /// The type of the numbers that travel.
+  private var floats: ElementType { Scalar.self == Double.self ? .float64 : .float32 }
+
   /// A move from start to end: what is recorded as under way is over at once.
   private func run(_ move: Move, _ call: Instruction) throws(CommunicationError) {
     let (x, y) = (call.inputs[0], call.outputs[0].tensor)
-    let floats: ElementType = Scalar.self == Double.self ? .float64 : .float32
     func address(_ tensor: Tensor) -> UnsafeMutableRawPointer {
       tensor.type == .int32 ? UnsafeMutableRawPointer(ints(tensor)) : UnsafeMutableRawPointer(scalars(tensor))
     }
@@ -104,6 +112,7 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     func i(_ index: Int) -> UnsafeMutablePointer<Scalar> { scalars(call.inputs[index]) }
     func o(_ index: Int) -> UnsafeMutablePointer<Scalar> { scalars(call.outputs[index].tensor) }
     func adds(_ index: Int) -> Bool { call.outputs[index].accumulates(microbatch: microbatch) }
+    if case .zero = call.op { return o(0).update(repeating: 0, count: call.outputs[0].tensor.count) }
     let first = call.inputs[0]
     let (T, D) = (first.rows, first.columns)
     switch call.op {
@@ -143,7 +152,7 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
       if call.outputs.count > 3 { o(3).update(from: o(0), count: logits.count) }
       let sum = (0..<logits.rows).reduce(Scalar(0)) { $0 + o(1)[$1] } * weight
       o(2).pointee = adds(2) ? o(2).pointee + sum : sum
-    case .move, .startMove, .waitMove: break
+    case .move, .startMove, .waitMove, .send, .receive, .zero: break
     case .materialise: require(false, "\(call.label): a unit is materialised by a pass")
     case .embedding:
       R.embeddingForward(o(0), i(1), ints(first), first.count, call.inputs[1].columns)
