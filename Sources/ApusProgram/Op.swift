@@ -18,6 +18,8 @@ package enum Op: Hashable, Sendable {
   case bias(Bias)
   case move(Move)
   case materialise(Materialise)
+  case contextAttention(ContextAttention)
+  case columnSlice(ColumnSlice)
   case send(Send)
   case receive(Receive)
   // Emitted by gradient rules.
@@ -32,6 +34,8 @@ package enum Op: Hashable, Sendable {
   case geluGradient(GELUGradient)
   case swigluGradient(SwiGLUGradient)
   case attentionGradient(AttentionGradient)
+  case contextAttentionGradient(ContextAttentionGradient)
+  case columnSliceGradient(ColumnSliceGradient)
   case headLossGradient(HeadLossGradient)
   case copy(Copy)
   case crossEntropyStatistics(CrossEntropyStatistics)
@@ -71,6 +75,8 @@ package enum Op: Hashable, Sendable {
     case .bias(let o): o
     case .move(let o): o
     case .materialise(let o): o
+    case .contextAttention(let o): o
+    case .columnSlice(let o): o
     case .send(let o): o
     case .receive(let o): o
     case .embeddingGradient(let o): o
@@ -84,6 +90,8 @@ package enum Op: Hashable, Sendable {
     case .geluGradient(let o): o
     case .swigluGradient(let o): o
     case .attentionGradient(let o): o
+    case .contextAttentionGradient(let o): o
+    case .columnSliceGradient(let o): o
     case .headLossGradient(let o): o
     case .copy(let o): o
     case .crossEntropyStatistics(let o): o

@@ -118,7 +118,13 @@ struct LayoutRun {
         let first =
           step * job.sequences + (microbatch * program.mesh.layout.data + replica) * perMicrobatch
         let sequences = (first..<first + perMicrobatch).map(job.tokens)
-        rank.load(sequences.flatMap(\.ids), sequences.flatMap(\.targets))
+        // A context rank takes its tokens of each sequence.
+        let places =
+          SequenceSlice(program.mesh, sequenceLength: job.sequenceLength)?
+          .places(ofRank: position.coordinate(on: .context)) ?? Array(0..<job.sequenceLength)
+        rank.load(
+          sequences.flatMap { sequence in places.map { sequence.ids[$0] } },
+          sequences.flatMap { sequence in places.map { sequence.targets[$0] } })
         // Chunks of layers go forward in their order and backward in the reverse, as the program has them.
         for segment in program.groups[0] {
           try rank.run(

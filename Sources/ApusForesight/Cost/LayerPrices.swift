@@ -10,7 +10,7 @@ package struct LayerPrices: Hashable, Sendable {
     package var backward = Price()
     /// The part of backward that nothing but the optimizer waits for: gradients of weights.
     package var weights = Price()
-    /// Collectives along the tensor axis.
+    /// Collectives along the tensor and context axes.
     package var forwardCalls: [CollectiveCall] = []
     package var backwardCalls: [CollectiveCall] = []
   }
@@ -62,27 +62,16 @@ package struct LayerPrices: Hashable, Sendable {
     }
   }
 
-  /// The program of one rank. Sizes that the tensor degree does not divide are padded, as trainers pad them.
+  /// The program of one rank with so many layers on one stage. Replicas and their shards change nothing that a layer
+  /// computes, and what is computed again is priced from the forward pass, so it is recorded without them.
   package static func program(_ job: TrainingJob, depth: Int) -> StepProgram {
-    let t = job.layout.tensor
-    func padded(_ size: Int) -> Int { groups(of: t, in: size) * t }
-    var model = job.model
+    var model = job.recordedModel
     model.layerCount = depth
-    model.headCount = padded(model.headCount)
-    model.intermediateSize = padded(model.intermediateSize)
-    let heads = model.keyValueHeadCount
-    if !(heads.isMultiple(of: t) || t.isMultiple(of: heads)) || !model.headCount.isMultiple(of: heads) {
-      model.keyValueHeadCount = model.headCount
-    }
-    let sequence = max(1, job.sequenceLength / job.layout.context)
-    model.maximumSequenceLength = sequence
-    let rows = job.layout.microBatchSize * sequence
-    var settings = TrainingProgramSettings(
-      microBatchSize: job.layout.microBatchSize, sequenceLength: sequence, precision: job.numbers.policy,
-      layout: ParallelLayout(
-        tensor: t, sequenceParallel: job.layout.sequenceParallel && rows.isMultiple(of: t)),
-      communication: CommunicationPolicy(keepsGatheredInputs: job.stack.keepsGathered(job.layout)))
-    settings.isFused = job.stack.name == .apus
+    var settings = job.programSettings()
+    settings.recomputation = .none
+    settings.layout = ParallelLayout(
+      tensor: settings.layout.tensor, context: settings.layout.context,
+      sequenceParallel: settings.layout.sequenceParallel)
     return StepProgram.training(model, settings)
   }
 }
@@ -98,11 +87,11 @@ extension LayerPrices.Pair {
     if let move = instruction.op.move {
       guard instruction.condition == .always, let collective = move.collective,
         // Three numbers a row in a divided head: nothing beside the rest.
-        instruction.inputs[0].columns > 3
+        instruction.inputs[0].columns > 3, let axis = CommunicationAxis(move.axis)
       else { return }
       let (input, output) = (instruction.inputs[0], instruction.outputs[0].tensor)
       let bytes = Double(max(input.byteCount, output.byteCount))
-      let call = CollectiveCall(collective, .tensor, bytes: bytes)
+      let call = CollectiveCall(collective, axis, bytes: bytes)
       if kind == .forward { forwardCalls.merge(call) } else { backwardCalls.merge(call) }
       return
     }

@@ -35,6 +35,9 @@ package struct TrainingProgramSettings: Hashable, Sendable {
     self.layout = layout
     self.communication = communication
   }
+
+  /// Tokens of a micro-batch on a rank: where sequences are divided over the context axis, its part of each.
+  package var localTokens: Int { microBatchSize * sequenceLength / layout.context }
 }
 
 extension StepProgram {
@@ -53,22 +56,21 @@ extension StepProgram {
     _ declaration: ModelDeclaration, _ settings: TrainingProgramSettings, mesh: Mesh = .single
   ) -> StepProgram {
     let layout = mesh.layout
-    require(
-      layout.context == 1 && layout.expert == 1,
-      "a step is recorded for the axes tensor, pipeline and data, not for context \(layout.context), "
-        + "expert \(layout.expert)")
+    require(layout.expert == 1, "a model without experts cannot share them out to \(layout.expert) ranks")
     var step = StepRecorder(
       mesh: mesh, communication: settings.communication, precision: settings.precision,
       pipeline: settings.pipeline)
     let model = declaration(&step, true)
-    var program = StepProgram(model, rows: settings.microBatchSize * settings.sequenceLength, in: &step)
+    var program = StepProgram(model, rows: settings.localTokens, in: &step)
     let context = SequenceContext.sequences(length: settings.sequenceLength)
     let loss = step.tensor("loss", .result, Signature(1, 1))
     program.loss = loss
     if settings.dropout > 0 {
       let key = step.tensor("dropout key", .input, Signature(1, DropoutKey.allCases.count, .int32))
       program.dropoutKey = key
-      step.dropout = DropoutRecording(probability: settings.dropout, key: key)
+      step.dropout = DropoutRecording(
+        probability: settings.dropout, key: key,
+        slice: SequenceSlice(mesh, sequenceLength: settings.sequenceLength))
     }
 
     program.recordChunks(of: model, context, loss: loss, settings.recomputation, in: &step)

@@ -82,10 +82,13 @@ package struct Recomputation {
 }
 
 extension Op {
-  /// Whether backward repeats the collective instead of keeping its result: always where parameters are
-  /// gathered, by policy where the inputs of matrices are.
+  /// Whether backward repeats the collective instead of keeping its result: always where parameters or keys and
+  /// values are gathered, by policy where the inputs of matrices are.
   fileprivate func isGatheredAgain(_ policy: CommunicationPolicy) -> Bool {
+    // What is gathered along the context axis is n times a rank's own keys and values, and the slice that is
+    // gathered a copy of a part of the product.
+    if case .columnSlice = self { return true }
     guard case .move(let move) = self, move.collective == .allGather else { return false }
-    return move.axis == .shard || !policy.keepsGatheredInputs
+    return move.axis == .shard || move.axis == .context || !policy.keepsGatheredInputs
   }
 }

@@ -12,7 +12,10 @@ struct EstimatedJob {
   let title: String
   /// With its final vocabulary.
   let shape: ModelConfiguration
+  /// Of the whole model on one rank, which the published formulas speak of.
   let settings: TrainingProgramSettings
+  /// Of a rank of the layout, for each device of its pipeline.
+  let devices: [TrainingProgramSettings]
   let accumulation: Int
   /// As the configuration asks for it; `settings` say what it comes to.
   let recomputation: RecomputationRequest
@@ -29,19 +32,24 @@ struct EstimatedJob {
     }
     let configuration = try Self.configuration(title, overrides)
     let training = configuration.training
-    shape = try Self.shape(configuration)
+    let shape = try Self.shape(configuration)
+    self.shape = shape
     try configuration.check(shape: shape, tokenizerVocabularySize: 0)
-    var settings = TrainingProgramSettings(
-      microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
-      evaluates: configuration.data.hasValidation)
-    settings.dropout = training.dropout
     accumulation = training.gradientAccumulation
-    threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
+    let threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
+    self.threads = threads
     recomputation = training.recomputation
-    settings.recomputation = try recomputation.settings(
-      for: shape, settings, workspace: CPUCatalogue(threads: threads).workspace)
-    self.settings = settings
+    let workspace = CPUCatalogue(threads: threads).workspace
+    devices = try (0..<configuration.layout.ranks.pipeline).map { device in
+      try configuration.programSettings(for: shape, device: device, workspace: workspace)
+    }
+    var alone = configuration
+    alone.layout = LayoutSection()
+    // A budget is one rank's; the whole model on one need not keep it.
+    if case .budget = recomputation, devices[0].layout.worldSize > 1 {
+      alone.training.recomputation = .none
+    }
+    settings = try alone.programSettings(for: shape, workspace: workspace)
   }
 
   static func configuration(_ title: String, _ overrides: [String]) throws -> Configuration {
