@@ -22,7 +22,7 @@ package struct LayerPrices: Hashable, Sendable {
   package var ending = Pair()
   /// Bytes that a layer keeps from forward for backward.
   package var saved = SavedBytes()
-  /// Of those, the layer's input: what full recomputation keeps.
+  /// Of those, the layer's input: what full recomputation keeps, and what one stage hands to the next.
   package var input = 0.0
 
   /// Records the rank's program and prices it.
@@ -30,9 +30,7 @@ package struct LayerPrices: Hashable, Sendable {
     let cost = InstructionCost(job, constants)
     let (two, three) = (Parts(job, cost, depth: 2), Parts(job, cost, depth: 3))
     saved = three.saved - two.saved
-    input =
-      Double(job.localTokens) * Double(job.model.hiddenSize) * job.numbers.activationBytes
-      / Double(job.layout.sequenceParallel ? job.layout.tensor : 1)
+    input = two.input
     layer = three.layers - two.layers
     // What the first or last layer has beyond the others (recomputation at the ends) counts with the ends.
     opening = two.opening + (two.layers - layer - layer)
@@ -45,10 +43,16 @@ package struct LayerPrices: Hashable, Sendable {
     package var layers = Pair()
     package var ending = Pair()
     package var saved = SavedBytes()
+    package var input = 0.0
 
     package init(_ job: TrainingJob, _ cost: InstructionCost, depth: Int) {
-      let program = LayerPrices.program(job, depth: depth)
+      self.init(LayerPrices.program(job, depth: depth), job, cost)
+    }
+
+    /// Prices what is recorded, of a stage too.
+    package init(_ program: StepProgram, _ job: TrainingJob, _ cost: InstructionCost) {
       saved = SavedBytes(program, job)
+      input = Double(program.layerInputs.first?.byteCount ?? 0)
       for kind in [Segment.Kind.forward, .backward] {
         for instruction in program.segment(kind)?.instructions ?? [] {
           let path: WritableKeyPath<Parts, Pair> =
@@ -58,7 +62,8 @@ package struct LayerPrices: Hashable, Sendable {
             instruction, kind, job.layout.tensor > 1 && instruction.label == "head", cost, program.storages)
         }
       }
-      if job.layout.tensor > 1 { ending.backward += cost.dividedHead() }
+      let hasHead = program.segment(.backward)?.instructions.contains { $0.label == "head" } ?? false
+      if job.layout.tensor > 1, hasHead { ending.backward += cost.dividedHead() }
     }
   }
 
@@ -68,6 +73,7 @@ package struct LayerPrices: Hashable, Sendable {
     var model = job.recordedModel
     model.layerCount = depth
     var settings = job.programSettings()
+    model.maximumSequenceLength = settings.sequenceLength
     settings.recomputation = .none
     settings.layout = ParallelLayout(
       tensor: settings.layout.tensor, context: settings.layout.context,

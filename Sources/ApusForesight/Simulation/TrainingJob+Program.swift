@@ -24,6 +24,15 @@ extension TrainingJob {
     return max(1, groups(of: pieces, in: sequenceLength)) * pieces
   }
 
+  /// What a program of ours computes again; frameworks' other choices are priced from the forward pass.
+  private var recordedRecomputation: RecomputationSettings {
+    switch recomputation {
+    case .none, .everySecondProduct, .everySecondLayer: .none
+    case .attention: .selective
+    case .full: .full
+    }
+  }
+
   /// What a step of a rank is recorded from: what training records for a configuration of the same layout, as far as
   /// the job says it (a test compares).
   ///
@@ -37,7 +46,7 @@ extension TrainingJob {
       sequenceParallel: layout.sequenceParallel && rows.isMultiple(of: layout.tensor))
     var settings = TrainingProgramSettings(
       microBatchSize: layout.microBatchSize, sequenceLength: recordedSequenceLength,
-      recomputation: recomputation == .full ? .full : .none, precision: numbers.policy, layout: ranks,
+      recomputation: recordedRecomputation, precision: numbers.policy, layout: ranks,
       communication: CommunicationPolicy(keepsGatheredInputs: stack.keepsGathered(layout)))
     settings.pipeline = PipelinePlace(
       device: device, chunks: layout.schedule.isBidirectional ? 1 : layout.schedule.chunks)
