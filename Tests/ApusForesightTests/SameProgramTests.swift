@@ -24,12 +24,14 @@ import Testing
         data: data, tensor: tensor, context: context, pipeline: pipeline, schedule: .oneForwardOneBackward,
         zeroStage: zero, shardDegree: shard ?? data, recomputation: recomputation, microBatch: microBatch)
     }
-    return [
-      choice(), choice(.full), choice(data: 4, .attention), choice(tensor: 2), choice(tensor: 4, .full),
-      choice(pipeline: 3), choice(context: 2), choice(data: 2, tensor: 2, context: 2, pipeline: 2, .full),
-      choice(data: 4, pipeline: 2, zero: 1), choice(data: 4, tensor: 2, zero: 2, .attention),
-      choice(data: 4, tensor: 2, pipeline: 6, zero: 3, shard: 2), choice(data: 2, context: 4, zero: 3, .full),
-    ]
+    var choices = [choice(), choice(.full), choice(data: 4, .attention), choice(tensor: 2)]
+    choices += [choice(tensor: 4, .full), choice(pipeline: 3), choice(context: 2)]
+    choices.append(choice(data: 2, tensor: 2, context: 2, pipeline: 2, .full))
+    choices.append(choice(data: 4, pipeline: 2, zero: 1))
+    choices.append(choice(data: 4, tensor: 2, zero: 2, .attention))
+    choices.append(choice(data: 4, tensor: 2, pipeline: 6, zero: 3, shard: 2))
+    choices.append(choice(data: 2, context: 4, zero: 3, .full))
+    return choices
   }()
 
   /// Layouts, precisions and recomputations: the plan's job and the configuration that it prints give the same

@@ -8,21 +8,26 @@ import Testing
   /// 16 tokens on 4 ranks: each sees 34 pairs; in the order of the sequence it would be 10, 26, 42 and 58.
   @Test func pairsAreBalanced() {
     let slice = SequenceSlice(sequenceLength: 16, degree: 4)
+    let inOrder = [10, 26, 42, 58]
+    var all: [Int] = []
     for rank in 0..<4 {
-      #expect(slice.places(ofRank: rank).reduce(0) { $0 + $1 + 1 } == 34)
-      #expect((rank * 4..<rank * 4 + 4).reduce(0) { $0 + $1 + 1 } == [10, 26, 42, 58][rank])
+      let places = slice.places(ofRank: rank)
+      all += places
+      let pairs: Int = places.reduce(0) { $0 + $1 + 1 }
+      let ofOrder: Int = (4 * rank..<4 * rank + 4).reduce(0) { $0 + $1 + 1 }
+      #expect(pairs == 34 && ofOrder == inOrder[rank])
     }
-    #expect((0..<4).flatMap { slice.places(ofRank: $0) }.sorted() == Array(0..<16))
+    #expect(all.sorted() == Array(0..<16))
     #expect(slice.places(ofRank: 1) == [2, 3, 12, 13])
     let attention = ContextAttention(
       heads: HeadShape(headCount: 3, keyValueHeadCount: 3, headSize: 4), slice: slice)
     #expect(attention.pairs(rows: 2 * 4) == 2 * 3 * 34)
     // Rows of two sequences, from the middle of a piece on.
-    #expect(
-      slice.stretches(1..<7, ofRank: 1) == [
-        .init(row: 0, sequence: 0, place: 3, count: 1), .init(row: 1, sequence: 0, place: 12, count: 2),
-        .init(row: 3, sequence: 1, place: 2, count: 2), .init(row: 5, sequence: 1, place: 12, count: 1),
-      ])
+    let expected: [SequenceSlice.Stretch] = [
+      .init(row: 0, sequence: 0, place: 3, count: 1), .init(row: 1, sequence: 0, place: 12, count: 2),
+      .init(row: 3, sequence: 1, place: 2, count: 2), .init(row: 5, sequence: 1, place: 12, count: 1),
+    ]
+    #expect(slice.stretches(1..<7, ofRank: 1) == expected)
   }
 
   private func program(_ layout: ParallelLayout, _ recomputation: RecomputationSettings = .none)

@@ -12,6 +12,11 @@ package struct ContextAttention: ForwardOperation {
   package var heads: HeadShape
   package var slice: SequenceSlice
 
+  package init(heads: HeadShape, slice: SequenceSlice) {
+    self.heads = heads
+    self.slice = slice
+  }
+
   package func results(_ inputs: [Tensor]) -> [Signature] {
     let (x, keys) = (inputs[0], inputs[1])
     require(x.columns == heads.width, "attention: \(x.columns) columns, the heads need \(heads.width)")

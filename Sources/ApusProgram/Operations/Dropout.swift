@@ -98,7 +98,7 @@ package struct DropoutRecording: Hashable, Sendable {
   /// The rank's tokens of each sequence; nil where it has all.
   package var slice: SequenceSlice?
 
-  package init(probability: Double, key: Tensor, slice: SequenceSlice?) {
+  package init(probability: Double, key: Tensor, slice: SequenceSlice? = nil) {
     self.probability = probability
     self.key = key
     self.slice = slice

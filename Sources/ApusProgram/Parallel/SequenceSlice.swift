@@ -45,6 +45,13 @@ package struct SequenceSlice: Hashable, Sendable {
     /// The first one's place in the sequence.
     package var place: Int
     package var count: Int
+
+    package init(row: Int, sequence: Int, place: Int, count: Int) {
+      self.row = row
+      self.sequence = sequence
+      self.place = place
+      self.count = count
+    }
   }
 
   /// The stretches that make up `rows` of what a rank holds of a micro-batch, sequence after sequence.
