@@ -8,9 +8,9 @@ import Testing
 /// There is one model of a step: what a plan prices is what training the configuration that it prints records.
 @Suite struct SameProgramTests {
   static let models = [
-    "family: gpt2, layers: 6, hidden_size: 32, heads: 4, maximum_sequence_length: 32, vocabulary_size: 96",
+    "family: gpt2, layers: 6, hidden_size: 32, heads: 4, maximum_sequence_length: 32, vocabulary_size: 288",
     "family: llama, layers: 6, hidden_size: 32, heads: 4, key_value_heads: 2, maximum_sequence_length: 32, "
-      + "vocabulary_size: 97",
+      + "vocabulary_size: 289",
   ]
 
   typealias Choice = PlanRequest.Choice
@@ -45,7 +45,8 @@ import Testing
     ]
     for choice in Self.choices {
       for (numbers, policy) in kinds {
-        let document = "model: {\(shape)}\ndata: {train: [corpus.txt]}\n"
+        let document =
+          "model: {\(shape)}\ndata: {train: [corpus.txt], tokenizer_vocabulary_size: 280, validation_fraction: 0}\n"
         let model = try #require(
           try Configuration.parse(yaml: document + "training: {steps: 1}", name: "model").model.shape)
         let request = PlanRequest(
@@ -77,6 +78,7 @@ import Testing
   /// A layer recorded once and repeated is the stage with all its layers: FLOPs, seconds, kept bytes and messages.
   @Test(arguments: [1, 4], [1, 2]) func repeatedLayersAreTheUnrolledStages(tensor: Int, context: Int) throws {
     var job = try LayerPricesTests.job(layers: 8, tensor: tensor, sequenceParallel: tensor > 1)
+    job.model.maximumSequenceLength = job.sequenceLength
     job.layout.context = context
     job.layout.pipeline = 3
     // Unfused: a norm behind a stage's boundary is not one with the addition before it.

@@ -66,11 +66,14 @@ import Testing
     #expect(part.tokens.count * context == one.tokens.count && part.parameterCount == one.parameterCount)
   }
 
-  /// What a layer keeps is divided by the ranks too: gathered keys and values are not kept.
+  /// What is kept for backward is divided by the ranks too: gathered keys and values are not kept.
   @Test func savedValuesAreShared() {
-    func slab(_ layout: ParallelLayout) -> Int {
-      StageMemory(program(layout), inFlight: [1], workspace: Samples.workspace).slabBytes[0]
+    func kept(_ layout: ParallelLayout) -> Int {
+      let program = program(layout)
+      let read = Set(program.segment(.backward)!.instructions.flatMap { $0.inputs.map(\.storage) })
+      let written = Set(program.segment(.forward)!.instructions.flatMap { $0.outputs.map(\.tensor.storage) })
+      return written.intersection(read).reduce(0) { $0 + program.storages[$1].byteCount }
     }
-    #expect(slab(ParallelLayout(context: 4)) * 4 == slab(ParallelLayout()))
+    #expect(kept(ParallelLayout(context: 4)) * 4 == kept(ParallelLayout()))
   }
 }
