@@ -5,7 +5,7 @@ extension LayoutSection {
   /// Notes options that are written although nothing can follow from them.
   func refuseWhatHasNoEffect(in reader: inout SectionReader) {
     guard reader.isGood("data", "dp", "tensor", "tp", "zero_stage", "zero") else { return }
-    if ranks.data == 1 {
+    if ranks.data * ranks.context == 1 {
       let zero = reader.has("zero_stage") ? "zero_stage" : "zero"
       if ranks.zeroStage > 0 {
         reader.report(
@@ -65,18 +65,27 @@ extension LayoutSection {
           "use at most \(shape.layerCount)")
       }
     }
+    if ranks.expert > 1 {
+      reader.report(
+        reader.has("expert") ? "expert" : "ep",
+        "expert parallel degree \(ranks.expert) shares out experts, and the model has none", "use 1")
+    }
     guard let sequenceLength else { return }
-    if !sequenceLength.isMultiple(of: ranks.context) {
+    if ranks.context > 1, !sequenceLength.isMultiple(of: 2 * ranks.context) {
+      let (below, above) = multiples(of: 2 * ranks.context, around: sequenceLength)
       reader.report(
         reader.has("context") ? "context" : "cp",
-        "context parallel degree \(ranks.context) does not divide the sequence length \(sequenceLength)",
-        "use a divisor of \(sequenceLength)")
+        "context parallel degree \(ranks.context) takes two equal pieces of each sequence for a rank, and "
+          + "\(2 * ranks.context) does not divide the sequence length \(sequenceLength)",
+        "use a sequence length of \(below > 0 ? "\(below) or \(above)" : "\(above)")")
     }
-    if ranks.sequenceParallel, !sequenceLength.isMultiple(of: ranks.tensor) {
-      let (below, above) = multiples(of: ranks.tensor, around: sequenceLength)
+    let divisor = ranks.tensor * ranks.context
+    if ranks.sequenceParallel, !sequenceLength.isMultiple(of: divisor) {
+      let (below, above) = multiples(of: divisor, around: sequenceLength)
       reader.report(
         "sequence_parallel",
-        "tensor parallel degree \(ranks.tensor) does not divide the sequence length \(sequenceLength)",
+        "tensor parallel degree \(ranks.tensor)\(ranks.context > 1 ? " times context \(ranks.context)" : "") does "
+          + "not divide the sequence length \(sequenceLength)",
         "use a sequence length of \(below > 0 ? "\(below) or \(above)" : "\(above)")")
     }
   }

@@ -18,6 +18,10 @@ package enum Op: Hashable, Sendable {
   case bias(Bias)
   case move(Move)
   case materialise(Materialise)
+  case contextAttention(ContextAttention)
+  case columnSlice(ColumnSlice)
+  case send(Send)
+  case receive(Receive)
   // Emitted by gradient rules.
   case embeddingGradient(EmbeddingGradient)
   case positionsGradient(PositionsGradient)
@@ -30,6 +34,8 @@ package enum Op: Hashable, Sendable {
   case geluGradient(GELUGradient)
   case swigluGradient(SwiGLUGradient)
   case attentionGradient(AttentionGradient)
+  case contextAttentionGradient(ContextAttentionGradient)
+  case columnSliceGradient(ColumnSliceGradient)
   case headLossGradient(HeadLossGradient)
   case copy(Copy)
   case crossEntropyStatistics(CrossEntropyStatistics)
@@ -45,6 +51,7 @@ package enum Op: Hashable, Sendable {
   case biasGELUGradient(BiasGELUGradient)
   case dropoutAdd(DropoutAdd)
   // Recorded by the optimizer.
+  case zero(Zero)
   case sumOfSquares(SumOfSquares)
   case clip(Clip)
   case adamW(AdamW)
@@ -68,6 +75,10 @@ package enum Op: Hashable, Sendable {
     case .bias(let o): o
     case .move(let o): o
     case .materialise(let o): o
+    case .contextAttention(let o): o
+    case .columnSlice(let o): o
+    case .send(let o): o
+    case .receive(let o): o
     case .embeddingGradient(let o): o
     case .positionsGradient(let o): o
     case .layerNormGradient(let o): o
@@ -79,6 +90,8 @@ package enum Op: Hashable, Sendable {
     case .geluGradient(let o): o
     case .swigluGradient(let o): o
     case .attentionGradient(let o): o
+    case .contextAttentionGradient(let o): o
+    case .columnSliceGradient(let o): o
     case .headLossGradient(let o): o
     case .copy(let o): o
     case .crossEntropyStatistics(let o): o
@@ -92,6 +105,7 @@ package enum Op: Hashable, Sendable {
     case .biasGELU(let o): o
     case .biasGELUGradient(let o): o
     case .dropoutAdd(let o): o
+    case .zero(let o): o
     case .sumOfSquares(let o): o
     case .clip(let o): o
     case .adamW(let o): o

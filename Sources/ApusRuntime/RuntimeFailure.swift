@@ -8,6 +8,8 @@ package enum RuntimeFailure: Error, CustomStringConvertible, Sendable {
   case doesNotFit(needed: Int, available: Int, largest: [(name: String, byteCount: Int)], remedy: String)
   /// The matrix library refused a product.
   case matrixLibrary(label: String, reason: String)
+  /// The layout has an axis that is recorded and planned, but that nothing runs along.
+  case notRun(axis: MeshAxis, degree: Int)
   /// Accesses to the arena cannot be watched here.
   case watching(reason: String)
 
@@ -21,6 +23,10 @@ package enum RuntimeFailure: Error, CustomStringConvertible, Sendable {
         + "largest: \(names); \(remedy)"
     case .matrixLibrary(let label, let reason):
       return "the matrix library refused a product of \(label): \(reason)"
+    case .notRun(let axis, let degree):
+      return
+        "\(axis.rawValue) parallel degree \(degree) can be planned but not run yet: use 1 to train, or apus "
+        + "estimate and apus plan to foresee it"
     case .watching(let reason):
       return "accesses to memory cannot be watched on this system: \(reason)"
     }

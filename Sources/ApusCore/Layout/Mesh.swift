@@ -34,6 +34,7 @@ package struct Mesh: Hashable, Sendable {
     case .dataAndContext: layout.data * layout.context
     case .shard: layout.zeroStage == 0 ? 1 : layout.shardDegree ?? layout.data * layout.context
     case .replica: layout.data * layout.context / degree(of: .shard)
+    case .tiedTable: min(2, layout.pipeline)
     }
   }
 
@@ -52,15 +53,23 @@ package struct Mesh: Hashable, Sendable {
     case .dataAndContext: return data * layout.context + context
     case .shard: return (data * layout.context + context) % degree(of: .shard)
     case .replica: return (data * layout.context + context) / degree(of: .shard)
+    case .tiedTable: return pipeline > 0 && pipeline == layout.pipeline - 1 ? 1 : 0
     }
   }
 
-  /// The ranks that differ from `rank` only along `axis`, in order of their coordinate.
+  /// The ranks that differ from `rank` only along `axis`, in order of their coordinate. A device in the middle of
+  /// a pipeline is alone along `tiedTable`.
   package func group(of rank: Int, along axis: MeshAxis) -> [Int] {
     let others = Self.independent(of: axis)
     return (0..<layout.worldSize).filter { other in
       others.allSatisfy { coordinate(of: other, on: $0) == coordinate(of: rank, on: $0) }
+        && (axis != .tiedTable || other == rank || isAtAnEnd(other) && isAtAnEnd(rank))
     }
+  }
+
+  /// Whether a rank is on the first or the last device of its pipeline.
+  private func isAtAnEnd(_ rank: Int) -> Bool {
+    [0, layout.pipeline - 1].contains(coordinate(of: rank, on: .pipeline))
   }
 
   /// Axes that together with `axis` fix a rank.
@@ -75,6 +84,7 @@ package struct Mesh: Hashable, Sendable {
     case .dataAndContext: [.tensor, .pipeline]
     case .shard: [.tensor, .pipeline, .replica]
     case .replica: [.tensor, .pipeline, .shard]
+    case .tiedTable: [.tensor, .context, .data]
     }
   }
 }

@@ -10,6 +10,8 @@ package enum MeshAxis: String, Hashable, Sendable, Codable, CaseIterable {
   /// Parts of `dataAndContext`: `shard` neighbours divide one copy of what is sharded, `replica` counts the
   /// copies.
   case shard, replica
+  /// The first and the last device of a pipeline, which both hold a tied token table.
+  case tiedTable = "tied table"
 }
 
 /// A stretch of elements that belongs to a rank: `coordinate * count ..< (coordinate + 1) * count`, with the

@@ -38,18 +38,25 @@ package struct InstructionCost: Sendable {
       return attention.price(
         heads: a.forward.heads, rows: inputs[1].rows,
         keys: a.forward.sequenceLength * job.layout.context, backward: true)
+    case .contextAttention(let a):
+      return attention.price(
+        heads: a.heads, rows: inputs[0].rows, keys: a.slice.sequenceLength, backward: false)
+    case .contextAttentionGradient(let a):
+      return attention.price(
+        heads: a.forward.heads, rows: inputs[1].rows, keys: a.forward.slice.sequenceLength, backward: true)
     case .layerNorm, .rmsNorm, .layerNormGradient, .rmsNormGradient, .layerNormWeightGradient,
       .rmsNormWeightGradient, .add, .copy, .positions, .embedding, .positionsGradient, .embeddingGradient,
       .addLayerNorm, .addRMSNorm, .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu,
-      .swigluGradient, .rotary, .columnSum, .cachedAttention, .bias, .dropout, .dropoutAdd, .dropoutGradient:
+      .swigluGradient, .rotary, .columnSum, .cachedAttention, .bias, .dropout, .dropoutAdd, .dropoutGradient,
+      .columnSlice, .columnSliceGradient:
       return streaming(instruction, storages)
     case .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:
       // A divided head is priced whole (`dividedHead`).
       return Price()
-    case .move, .startMove, .waitMove, .materialise:
+    case .move, .startMove, .waitMove, .materialise, .send, .receive:
       // Collectives are priced by their links (`CollectiveCost`), not by the device.
       return Price()
-    case .sumOfSquares, .clip, .adamW:
+    case .zero, .sumOfSquares, .clip, .adamW:
       // The update is priced by bytes a parameter (`OptimizerCost`): it depends on the shards.
       return Price()
     }

@@ -41,14 +41,13 @@ struct Cluster {
   }
 
   /// Seconds of a message between the devices of neighbouring stages, one entry a boundary.
-  func transfers(_ stages: [StageContent]) -> [Double] {
+  ///
+  /// - Parameter hidden: bytes of a layer's input, as it is recorded.
+  func transfers(_ stages: [StageContent], hidden: Double) -> [Double] {
     let layout = job.layout
-    let rows = Double(job.localTokens)
-    let hidden =
-      rows * Double(job.model.hiddenSize) * job.numbers.activationBytes
-      / (layout.sequenceParallel ? Double(layout.tensor) : 1)
     let logits =
-      rows * Double(job.model.vocabularySize) / Double(layout.tensor) * job.numbers.activationBytes
+      Double(job.localTokens) * Double(job.model.vocabularySize) / Double(layout.tensor)
+      * job.numbers.activationBytes
     let stride = job.stack.order.stride(of: .pipeline, in: layout)
     func node(_ stage: Int) -> Int { stage % layout.pipeline * stride / job.hardware.devicesPerNode }
     return (0..<max(0, stages.count - 1)).map { stage in

@@ -52,16 +52,16 @@ struct StageWork {
 
   private func seconds(_ stage: StageContent, backward: Bool, splitsHead: Bool) -> StageSeconds {
     let layers = Double(stage.layers)
-    let traffic = ContextTraffic(job)
     func calls(_ pair: LayerPrices.Pair) -> [CollectiveCall] {
       backward ? pair.backwardCalls : pair.forwardCalls
     }
     func pick(_ pair: LayerPrices.Pair) -> Price { backward ? pair.backward : pair.forward }
     var layer = pick(prices.layer)
-    var layerCalls = calls(prices.layer) + (backward ? traffic.backward : traffic.forward)
+    var layerCalls = calls(prices.layer)
     if backward {
       layer += recomputed
-      if job.recomputation == .full { layerCalls += prices.layer.forwardCalls + traffic.forward }
+      // Keys and values are gathered again in any case.
+      if job.recomputation == .full { layerCalls += prices.layer.forwardCalls.filter { $0.axis == .tensor } }
     }
     var edges = Price()
     var edgeCalls: [CollectiveCall] = []

@@ -13,7 +13,9 @@ package struct StepPlay: Sendable {
     let work = StageWork(job, prices, constants)
     stages = StagePlan.stages(job)
     seconds = work.seconds(stages)
-    transfers = work.cluster.transfers(stages).map { constants.pipelineExposure * $0 }
+    transfers = work.cluster.transfers(stages, hidden: prices.input).map {
+      constants.pipelineExposure * $0
+    }
     end = StepEnd(work: work)
   }
 

@@ -62,9 +62,11 @@ package struct Move: ForwardOperation {
 
   package func results(_ inputs: [Tensor]) -> [Signature] {
     let x = inputs[0]
-    require(x.placement == from, "move from \(from.text): x is \(x.placement.text)")
+    // Tensors carry their placement over the tensor axis, which a move along another one leaves as it is.
+    let to = axis == .tensor ? to : x.placement
+    if axis == .tensor { require(x.placement == from, "move from \(from.text): x is \(x.placement.text)") }
     switch collective {
-    case nil where to == .sharded(.rows) && from == .invariant, .reduceScatter:
+    case nil where self.to == .sharded(.rows) && from == .invariant, .reduceScatter:
       require(
         x.rows.isMultiple(of: degree),
         "move: \(x.rows) rows cannot be divided over \(degree) \(axis.rawValue) ranks")

@@ -52,14 +52,38 @@ extension StepRecorder {
     return (norm, coefficient)
   }
 
-  /// Records the sum of the loss over the replicas.
-  package mutating func sumOverReplicas(_ loss: Tensor) {
-    let axis = mesh.gradientAxis
-    guard mesh.degree(of: axis) > 1 else { return }
+  /// Records the sum of a tied table's gradient over the two devices that hold it: behind the last backward pass,
+  /// since the last device is done with the table long before the first one is. What the replicas have summed is
+  /// summed here, a rank's part where they divide it.
+  package mutating func sumTiedGradients(_ units: [ParameterUnit]) {
+    for unit in units {
+      guard let gradients = unit.gradients else { continue }
+      for run in unit.stretches({ _, stretch in stretch.isTied }) where run.trait {
+        label = unit.name
+        var (operand, stretch) = (unit.part(of: gradients), Optional<UnitStretch>.none)
+        if unit.shard == nil {
+          operand = operand.columns(from: run.stretch.offset, run.stretch.count)
+        } else {
+          stretch = run.stretch.inShard(unit.shard)
+        }
+        emit(
+          Move(
+            from: .partialSum, to: .invariant, axis: .tiedTable, degree: mesh.degree(of: .tiedTable),
+            stretch: stretch), [operand], to: [Destination(operand)])
+      }
+    }
+  }
+
+  /// Records the sum of the loss over the replicas, and over the devices of a pipeline: all but the last, which
+  /// computes it, add zero and so learn it.
+  package mutating func sumLoss(_ loss: Tensor, isComputedHere: Bool) {
     label = "loss"
-    emit(
-      Move(from: .partialSum, to: .invariant, axis: axis, degree: mesh.degree(of: axis)), [loss],
-      to: [Destination(loss)])
+    if !isComputedHere { emit(Zero(), [], to: [Destination(loss)]) }
+    for axis in [mesh.gradientAxis, .pipeline] where mesh.degree(of: axis) > 1 {
+      emit(
+        Move(from: .partialSum, to: .invariant, axis: axis, degree: mesh.degree(of: axis)), [loss],
+        to: [Destination(loss)])
+    }
   }
 
   /// Records one fused update a unit: of a rank's part where states are divided, after which ZeRO-1 and 2 gather

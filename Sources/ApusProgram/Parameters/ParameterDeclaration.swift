@@ -20,17 +20,22 @@ public struct UnitDeclaration {
     self.type = type
   }
 
-  /// Declares a parameter of `[rows, columns]` over all ranks; gives the part of it that a rank holds.
+  /// Declares a parameter of `[rows, columns]` over all ranks; gives the part of it that a rank holds. One that
+  /// `isTied` is read before the layers and behind them: in a pipeline the first and the last device hold it.
   public mutating func declare(
     _ name: String, _ rows: Int, _ columns: Int, _ initializer: Initializer, isMatrix: Bool = true,
-    split: ParameterSplit = .whole(gradientArrivesWhole: true)
+    split: ParameterSplit = .whole(gradientArrivesWhole: true), isTied: Bool = false
   ) -> Tensor {
     let shape = LocalShape(name, rows, columns, isMatrix: isMatrix, split, mesh)
     let tensor = Tensor(
       storage: flat, type: type, offset: count, rows: shape.rows, columns: shape.columns,
       placement: mesh.degree(of: .tensor) > 1 ? split.placement : .invariant)
     var stretches = shape.stretches
-    for index in stretches.indices { stretches[index].offset += count }
+    for index in stretches.indices {
+      stretches[index].offset += count
+      stretches[index].isTied = isTied && mesh.layout.pipeline > 1
+      if stretches[index].isTied { stretches[index].copies *= mesh.degree(of: .tiedTable) }
+    }
     parameters.append(
       Parameter(
         name: name, tensor: tensor, initializer: initializer, isMatrix: isMatrix, parts: shape.parts,

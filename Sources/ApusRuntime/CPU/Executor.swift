@@ -31,6 +31,7 @@ package final class Executor {
   ) throws(RuntimeFailure) {
     require(
       ranks.position.mesh == program.mesh, "a program of \(program.mesh) on a rank of \(ranks.position.mesh)")
+    try Self.checkAxes(program.mesh.layout)
     apus_set_thread_count(Int32(threads))
     let products = ProductCache()
     let catalogue = CPUCatalogue(threads: threads, products: products)
@@ -223,11 +224,20 @@ package final class Executor {
     }
   }
 
+  /// Refuses a layout with an axis that this backend does not run along, by name and before anything starts.
+  package static func checkAxes(_ layout: ParallelLayout) throws(RuntimeFailure) {
+    for (axis, degree) in [(MeshAxis.context, layout.context), (.pipeline, layout.pipeline)]
+    where degree > 1 {
+      throw .notRun(axis: axis, degree: degree)
+    }
+  }
+
   /// Plans `program` and refuses it if the plan, once for each rank on this machine, is larger than the memory
   /// that is free.
   package static func checkFit(
     _ program: StepProgram, threads: Int, ranksOnMachine: Int = 1
   ) throws(RuntimeFailure) {
+    try checkAxes(program.mesh.layout)
     try check(
       MemoryPlan(program, workspace: CPUCatalogue(threads: threads).workspace), program, ranksOnMachine)
   }

@@ -1,13 +1,20 @@
 import ApusCommunication
 import ApusConfiguration
 import ApusCore
+import ApusRuntime
 
 /// Starts a training run on the ranks of its layout.
 package enum TrainingLaunch {
+  /// Refuses what can be planned but not run, before anything starts.
+  package static func check(_ configuration: Configuration) throws(RuntimeFailure) {
+    try Executor.checkAxes(configuration.layout.ranks)
+  }
+
   /// Runs all ranks as threads of this process; a layout of one rank runs on the calling thread.
   package static func inProcess(
     _ configuration: Configuration, start: RunFolder.Start, command: [String], descriptor: Int32 = 1
   ) throws -> TrainingRun.Summary {
+    try check(configuration)
     let layout = configuration.layout
     let count = layout.ranks.worldSize
     if count == 1 {

@@ -49,16 +49,22 @@ enum EstimateCommand: Command {
     let calculators = arguments.flag("calculators") ? try calculators(arguments, estimate) : nil
     let allocator =
       arguments.flag("allocator") ? try allocator(arguments, job, estimate, catalogue.workspace) : nil
+    let layout =
+      job.devices.count > 1
+      ? LayoutEstimateText(
+        LayoutEstimate(
+          job.shape, job.devices, microbatches: job.accumulation, workspace: catalogue.workspace)) : nil
     let policies = RecomputationComparison(job.shape, job.settings, workspace: catalogue.workspace)
     if arguments.flag("json") {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       let output = EstimateOutput(
         summary: EstimateSummary(estimate, fit, model: job.title), policies: policies, closedForms: forms,
-        calculators: calculators, allocator: allocator)
+        calculators: calculators, allocator: allocator, layout: layout)
       try print(String(decoding: try encoder.encode(output), as: UTF8.self))
     } else {
       try print(EstimateText.text(estimate, fit, policies, job), terminator: "")
+      if let layout { try print("\n" + layout.text, terminator: "") }
       if let forms { try print("\n" + forms.text, terminator: "") }
       if let calculators { try print("\n" + calculators.text, terminator: "") }
       if let allocator { try print("\n" + allocator.text, terminator: "") }
@@ -116,12 +122,13 @@ private struct EstimateOutput: Encodable {
   let closedForms: ClosedForms?
   let calculators: EstimateCalculators?
   let allocator: AllocatorText?
+  let layout: LayoutEstimateText?
 
   enum CodingKeys: String, CodingKey {
     case recomputation
     case ladder = "recomputation_ladder"
     case closedForms = "closed_forms"
-    case calculators, allocator
+    case calculators, allocator, layout
   }
 
   private struct Policy: Encodable {
@@ -157,5 +164,6 @@ private struct EstimateOutput: Encodable {
     try container.encodeIfPresent(closedForms, forKey: .closedForms)
     try container.encodeIfPresent(calculators, forKey: .calculators)
     try container.encodeIfPresent(allocator, forKey: .allocator)
+    try container.encodeIfPresent(layout, forKey: .layout)
   }
 }

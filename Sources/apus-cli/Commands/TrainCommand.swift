@@ -28,8 +28,10 @@ enum TrainCommand: Command {
     let start: RunFolder.Start =
       arguments.flag("resume") ? .resume : arguments.flag("overwrite") ? .overwrite : .fresh
     let configuration = Result {
-      try Configuration.load(
+      let configuration = try Configuration.load(
         file: URL(fileURLWithPath: arguments.required("CONFIG")), overrides: arguments.all("set"))
+      try TrainingLaunch.check(configuration)
+      return configuration
     }
     let launch = LaunchEnvironment(ProcessInfo.processInfo.environment)
     if try startsLauncher(arguments.text("launch"), launch) {
