@@ -55,6 +55,11 @@ package struct RunChart: Sendable {
     }
   }
 
+  /// How near the simulated step times came to the measured ones; nil where no record has both.
+  package var accuracy: ForeseenAccuracy? {
+    ForeseenAccuracy(pairs.map { (foreseen: $0.simulated, measured: $0.measured) })
+  }
+
   /// How many runs of a kind there are, in words.
   package var counts: String {
     origins.map { origin in

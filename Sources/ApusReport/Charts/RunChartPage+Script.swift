@@ -168,11 +168,17 @@ extension RunChartPage {
           data: [{ x: low, y: low * factor }, { x: high, y: high * factor }],
         });
         const seconds = (at) => +at.toPrecision(2);
+        const layouts = [...new Set(points.map(({ run }) => run.layout))];
+        const sets = layouts.map((layout, index) => ({
+          label: layout, data: points.filter(({ run }) => run.layout === layout), radius: 4,
+          backgroundColor: data.categories[index % data.categories.length],
+          borderColor: color("card"), borderWidth: 0.6,
+        }));
         drawn.push(new Chart(canvas, {
           type: "scatter",
           data: {
             datasets: [
-              { label: "runs", data: points, backgroundColor: color("s0"), radius: 3.5 },
+              ...sets,
               line("equal", 1, []), line("10 % more", 1.1, [4, 4]), line("10 % less", 1 / 1.1, [4, 4]),
             ],
           },
@@ -183,10 +189,10 @@ extension RunChartPage {
               y: axis("simulated, s", { type: "logarithmic", ticks: { callback: seconds } }),
             },
             plugins: {
-              legend: { display: false },
-              tooltip: { filter: (item) => item.datasetIndex === 0, callbacks: {
+              legend: { display: true, position: "right", labels: { color: color("ink"), usePointStyle: true } },
+              tooltip: { filter: (item) => item.datasetIndex < sets.length, callbacks: {
                 label: ({ raw }) => `${raw.run.model}, ${raw.run.layout}, ${raw.run.batch}: measured `
-                  + `${raw.x.toPrecision(3)} s, simulated ${raw.y.toPrecision(3)} s`,
+                  + `${raw.x.toPrecision(3)} s, simulated ${raw.y.toPrecision(3)} s (${(100 * (raw.y / raw.x - 1)).toFixed(1)} %)`,
               } },
             },
           },

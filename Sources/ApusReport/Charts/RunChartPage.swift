@@ -90,13 +90,9 @@ package struct RunChartPage: Sendable {
   }
 
   private var pairSection: String {
-    let pairs = chart.pairs
-    guard !pairs.isEmpty else { return "" }
-    let errors = pairs.map { abs($0.simulated / $0.measured - 1) }.sorted()
-    let within = errors.filter { $0 <= 0.1 }.count
+    guard let accuracy = chart.accuracy else { return "" }
     return """
-      <section class="card"><h2>Simulated against measured <small>step time of \(pairs.count) runs; median error \
-      \((100 * errors[errors.count / 2]).formatted(decimals: 1)) %, \(within) of \(pairs.count) within 10 %</small></h2>
+      <section class="card"><h2>Simulated against measured <small>\(accuracy.text)</small></h2>
       <div class="chart tall"><canvas id="pairs"></canvas></div></section>
       """
   }
@@ -148,6 +144,8 @@ struct RunChartData: Encodable {
   let records: [[String]]
   /// Red, green and blue of the colour scale's stops.
   let scale: [[Double]]
+  /// Colours of layouts.
+  let categories: [String]
 
   init(_ chart: RunChart) {
     let marks = RunMark.marks(chart.runs)
@@ -165,6 +163,7 @@ struct RunChartData: Encodable {
     models = chart.models
     columns = chart.columns
     records = chart.records
+    categories = (0..<7).map(ChartColors.category)
     scale = ChartColors.scaleStops.map { [$0.at, $0.rgb.0, $0.rgb.1, $0.rgb.2] }
   }
 

@@ -46,12 +46,7 @@ struct TrainingSetup {
     }
     let fixedVocabulary = model.vocabularySize > 0 ? model.vocabularySize : nil
     if fixedVocabulary == nil { model.vocabularySize = configuration.data.tokenizerVocabularySize }
-    var settings = TrainingProgramSettings(
-      microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
-      evaluates: configuration.data.hasValidation, layout: configuration.layout.ranks,
-      communication: configuration.layout.communication)
-    settings.dropout = training.dropout
+    var settings = TrainingProgramSettings(configuration)
     try configuration.check(shape: model, tokenizerVocabularySize: 0)
     let catalogue = CPUCatalogue(threads: threads)
     settings.recomputation = try training.recomputation.settings(
@@ -97,6 +92,7 @@ struct TrainingSetup {
     executor = try Executor(program, threads: threads, ranks: place.groups(program.mesh))
     note(Self.planLine(program, executor.plan))
     if !place.isAlone { note(Self.ranksLine(configuration.layout, threads)) }
+    executor.markEnd()
     executor.initializeParameters(seed: UInt64(bitPattern: Int64(training.seed)))
     try executor.gatherWeights()
 
@@ -171,6 +167,20 @@ struct TrainingSetup {
     "plan: \(program.parameterCount.grouped) parameters, \(ByteCount(plan.totalBytes)) of memory "
       + "(\(ByteCount(plan.persistentBytes)) kept, \(ByteCount(plan.transientBytes)) for activations and workspace), "
       + "\((plan.waste * 100).formatted(decimals: 1)) % above the lower bound"
+  }
+}
+
+extension TrainingProgramSettings {
+  /// What a configuration says of its program; recomputation is left to the caller, because a budget needs the
+  /// model's final vocabulary.
+  package init(_ configuration: Configuration) {
+    let training = configuration.training
+    self.init(
+      microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
+      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
+      evaluates: configuration.data.hasValidation, layout: configuration.layout.ranks,
+      communication: configuration.layout.communication)
+    dropout = training.dropout
   }
 }
 
