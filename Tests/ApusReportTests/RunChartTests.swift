@@ -118,7 +118,7 @@ import Testing
       .description
     #expect(svg.components(separatedBy: "<circle").count - 1 == 3 + 2)
     #expect(svg.contains("3 of 3 runs within 10 %") && svg.contains("a &amp; b"))
-    #expect(svg.contains("dp 1, 2 runs") && svg.contains("dp 2, 1 runs"))
+    #expect(svg.contains("dp 1, 2 runs") && svg.contains("dp 2, 1 run,"))
     // On the diagonal: as far from the left as from the bottom.
     let marks = svg.matches(of: /<circle cx="([0-9.]+)" cy="([0-9.]+)" r="4"/)
     #expect(marks.count == 3)

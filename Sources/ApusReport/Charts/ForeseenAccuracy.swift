@@ -20,7 +20,7 @@ package struct ForeseenAccuracy: Hashable, Sendable, Encodable {
       return sorted.count.isMultiple(of: 2) ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
     }
     runs = ratios.count
-    shareWithinTenth = Double(errors.filter { $0 <= 0.1 }.count) / Double(ratios.count)
+    shareWithinTenth = Double(errors.filter { $0 <= 0.1 + 1e-9 }.count) / Double(ratios.count)
     medianError = median(errors)
     bias = median(ratios) - 1
   }

@@ -70,8 +70,8 @@ package struct RunPairsSVG: Sendable, CustomStringConvertible {
     for (index, layout) in layouts.enumerated() {
       let (left, top) = (p.x + p.size + 28, p.y + 14 + 22 * Double(index))
       let pairs = points.filter { $0.run.layout == layout }.map { ($0.simulated, $0.measured) }
-      let words =
-        ForeseenAccuracy(pairs).map { ", \($0.runs) runs, median \($0.medianError.percent())" } ?? ""
+      let count = "\(pairs.count) run\(pairs.count == 1 ? "" : "s")"
+      let words = ForeseenAccuracy(pairs).map { ", \(count), median \($0.medianError.percent())" } ?? ""
       parts.append(
         """
         <circle cx="\(px(left))" cy="\(px(top))" r="4.5" fill="\(ChartColors.category(index))"/><text \
