@@ -61,6 +61,47 @@ import Testing
     #expect(!CalibrationGrid.canDivide(over: ParallelLayout(tensor: 3)))
   }
 
+  /// Each run of the shipped sweep consists of kinds of instructions that a description of this machine has.
+  @Test func theShippedSweepIsMeasured() throws {
+    let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(
+      path: "../../Configurations/sweeps")
+    let specification = try SweepSpecification(
+      yaml: String(contentsOf: folder.appending(path: "this-machine.yaml"), encoding: .utf8),
+      name: "this-machine.yaml", catalogue: .shipped())
+    guard case .run(let sweep) = specification.work else {
+      Issue.record("no real runs")
+      return
+    }
+    #expect(sweep.variations.count >= 60)
+    func kinds(_ model: ModelConfiguration, _ settings: TrainingProgramSettings) -> Set<String> {
+      let program = StepProgram.training(model, settings)
+      let work = StepWork(
+        program, MemoryPlan(program) { _ in 0 }, microbatches: 2, at: MeshPosition(program.mesh, rank: 0),
+        cacheBytes: 1 << 20)
+      return Set(work.entries.map(\.work.kind))
+    }
+    var measured: [Int: Set<String>] = [:]
+    for ranks in [1, 2] {
+      for subject in ThisMachine.subjects([.fp32, .bf16SummingInFloat32], ranks: ranks) {
+        for index in CalibrationGrid.points.indices {
+          let (_, model, settings) = CalibrationGrid.program(index, subject)
+          measured[ranks, default: []].formUnion(kinds(model, settings))
+        }
+      }
+    }
+    for overrides in sweep.variations {
+      let configuration = try Configuration.load(
+        file: folder.appending(path: sweep.configuration), overrides: overrides)
+      let model = try #require(configuration.model.shape)
+      var settings = TrainingProgramSettings(configuration)
+      settings.recomputation = try configuration.training.recomputation.settings(for: model, settings) { _ in
+        0
+      }
+      let missing = kinds(model, settings).subtracting(measured[settings.layout.worldSize] ?? [])
+      #expect(missing.isEmpty, "\(overrides)")
+    }
+  }
+
   /// What is not known is said.
   @Test func reasons() {
     let program = StepProgram.training(model, settings(ParallelLayout()))

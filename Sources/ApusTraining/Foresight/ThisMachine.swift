@@ -39,7 +39,7 @@ package enum ThisMachine {
   }
 
   /// Both families with every kind of recomputation, dropout and, with several ranks, division of the work.
-  private static func subjects(
+  package static func subjects(
     _ precisions: [PrecisionPolicy], ranks: Int
   ) -> [CalibrationGrid.Subject] {
     var layouts = [ParallelLayout()]
