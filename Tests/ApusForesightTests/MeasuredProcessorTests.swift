@@ -140,4 +140,45 @@ import Testing
     sharing.curves["product tn fp32"] = nil
     #expect(work.seconds(sharing) == nil && work.unknownKinds(sharing) == ["product tn fp32"])
   }
+
+  /// On a machine that was measured a plan tries what training can run there, and prices each choice by its own
+  /// program; without a curve for something it falls back on the model of accelerators.
+  @Test func plansByItsOwnPrograms() throws {
+    var request = PlanRequest(
+      model: model, hardware: description(MeasuredProcessor([])), devices: 2, sequenceLength: 32,
+      globalBatchTokens: 32 * 8, numbers: JobNumbers(of: .fp32))
+    #expect(request.choices.allSatisfy { $0.context == 1 && $0.pipeline == 1 && $0.data * $0.tensor == 2 })
+    #expect(Set(request.choices.map(\.tensor)) == [1, 2])
+
+    func work(_ choice: PlanRequest.Choice) -> StepWork {
+      let job = request.job(choice)
+      var settings = TrainingProgramSettings(
+        microBatchSize: choice.microBatch, sequenceLength: 32,
+        layout: ParallelLayout(
+          data: choice.data, tensor: choice.tensor, zeroStage: choice.zeroStage,
+          sequenceParallel: choice.tensor > 1))
+      settings.recomputation = choice.recomputation == .full ? .full : .none
+      let program = StepProgram.training(model, settings)
+      return StepWork(
+        program, MemoryPlan(program) { _ in 0 }, microbatches: job.layout.microbatches,
+        at: MeshPosition(program.mesh, rank: 0), cacheBytes: 1 << 20)
+    }
+    let kinds = Set(request.choices.flatMap { work($0).entries.map(\.work.kind) })
+    let sharing = MeasuredProcessor.Sharing(
+      ranks: 2, threads: 1, cacheBytes: 1 << 20, stepSeconds: 1e-4,
+      curves: Dictionary(
+        uniqueKeysWithValues: kinds.map { ($0, MeasuredCurve(factors: [1e-6, 1e-11, 0, 0, 1e-10, 0, 0])) }))
+    request.hardware.measured = MeasuredProcessor([sharing])
+    let search = PlanSearch(request)
+    #expect(search.entries.count == request.choices.count)
+    for entry in search.entries {
+      let expected = try #require(work(entry.choice).seconds(sharing))
+      #expect(abs(entry.forecast.stepSeconds / expected - 1) < 1e-9, "\(entry.choice)")
+    }
+    // Recomputation and accumulation cost time, so the best choice has neither.
+    #expect(search.best?.choice.recomputation == JobRecomputation.none)
+
+    request.hardware.measured = MeasuredProcessor([])
+    #expect(try #require(PlanSearch(request).best).forecast.stepSeconds > 0)
+  }
 }
