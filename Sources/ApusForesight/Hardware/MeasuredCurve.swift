@@ -37,7 +37,7 @@ package struct MeasuredCurve: Hashable, Sendable {
     // The gradient of half the squared error; at the start every prediction is 0.
     var gradient = columns.map { -$0.reduce(0, +) }
     var scaled = Array(repeating: 0.0, count: count)
-    for _ in 0..<20_000 {
+    for _ in 0..<5_000 {
       var largest = 0.0
       for term in 0..<count where lengths[term] > 0 {
         let better = max(0, scaled[term] - gradient[term])
@@ -47,7 +47,7 @@ package struct MeasuredCurve: Hashable, Sendable {
         for other in 0..<count { gradient[other] += change * products[term][other] }
         largest = max(largest, abs(change))
       }
-      if largest < 1e-9 * Double(samples.count).squareRoot() { break }
+      if largest < 1e-8 * Double(samples.count).squareRoot() { break }
     }
     factors = zip(scaled, lengths).map { $1 > 0 ? $0 / $1 : 0 }
   }
