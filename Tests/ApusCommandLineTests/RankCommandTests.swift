@@ -45,6 +45,12 @@ struct RankCommandTests {
     let outcome = try folder.apus(["train", "run.yaml", "--launch", "mpi"])
     #expect(outcome.status == 0, "\(outcome.error)")
     #expect(outcome.text.contains("ranks: data 2, ZeRO-2 x tensor 1, 1 thread each"))
+    // Measured before the run between the two processes, and compared at its end.
+    let step = try #require(outcome.text.split(separator: "\n").first { $0.hasPrefix("step: ") })
+    #expect(step.contains(" foreseen, ") && step.contains(" measured ("), "\(step)")
+    let sent = try #require(outcome.text.split(separator: "\n").first { $0.hasPrefix("sent by a rank") })
+    let counts = sent.split(separator: " ").compactMap { Int($0.replacing(",", with: "")) }
+    #expect(counts.count == 2 && counts[0] > 0 && counts[0] == counts[1], "\(sent)")
     let metrics = String(decoding: try folder.read("run/metrics.jsonl"), as: UTF8.self)
     #expect(metrics.split(separator: "\n").count == 3)
     let saved = try folder.names().filter { $0.hasSuffix(".safetensors") }
@@ -54,7 +60,7 @@ struct RankCommandTests {
     let resumed = try folder.apus([
       "train", "run.yaml", "--resume", "--set", "layout.data=1", "--set", "layout.zero=0", "--set",
       "training.steps=4", "--set",
-      "training.micro_batch_size=4",
+      "training.micro_batch_size=4", "--hardware", "none",
     ])
     #expect(resumed.status == 0, "\(resumed.error)")
   }

@@ -1,7 +1,7 @@
 import ApusConfiguration
 
 extension HardwareDescription {
-  /// Reads a description; every key but `aliases` and `collectives` must be there.
+  /// Reads a description; every key but `aliases`, `collectives` and `measured` must be there.
   ///
   /// - Parameter name: the file's name, which problems show.
   /// - Throws: all problems at once.
@@ -31,6 +31,7 @@ extension HardwareDescription {
     nodeLink = Self.link("node_link", unit: "gb_per_second", bytes: 1e9, in: &file)
     network = Self.link("network", unit: "gbit_per_second", bytes: 1e9 / 8, in: &file)
     curve = Self.curve(in: &file)
+    measured = MeasuredProcessor.read(in: &file)
     for key in [
       "name", "architecture", "peak_tflops", "sustained", "multiprocessors", "memory_gib",
       "memory_gb_per_second", "runtime_gib", "launch_us", "devices_per_node", "node_link", "network",

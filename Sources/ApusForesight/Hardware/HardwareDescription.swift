@@ -28,6 +28,30 @@ package struct HardwareDescription: Hashable, Sendable {
   package var network: Link
   /// Measured collectives of whole nodes over this network, where there are some.
   package var curve: CollectiveCurve?
+  /// What `apus bench machine` has measured, of a processor that training can run on.
+  package var measured: MeasuredProcessor?
+
+  /// A description that no file gives.
+  package init(
+    name: String, architecture: Architecture, peakFLOPs: [Precision: Double], sustained: Double,
+    multiprocessors: Int, memoryBytes: Double, memoryBandwidth: Double, runtimeBytes: Double,
+    launchSeconds: Double, devicesPerNode: Int, nodeLink: Link, network: Link, measured: MeasuredProcessor?
+  ) {
+    self.name = name
+    aliases = []
+    self.architecture = architecture
+    self.peakFLOPs = peakFLOPs
+    self.sustained = sustained
+    self.multiprocessors = multiprocessors
+    self.memoryBytes = memoryBytes
+    self.memoryBandwidth = memoryBandwidth
+    self.runtimeBytes = runtimeBytes
+    self.launchSeconds = launchSeconds
+    self.devicesPerNode = devicesPerNode
+    self.nodeLink = nodeLink
+    self.network = network
+    self.measured = measured
+  }
 
   /// Generations that share kernels and their efficiency.
   package enum Architecture: String, Hashable, Sendable, CaseIterable {
@@ -46,6 +70,12 @@ package struct HardwareDescription: Hashable, Sendable {
     package var bandwidth: Double
     /// From one device to the next, software included.
     package var latency: Double
+
+    package init(name: String, bandwidth: Double, latency: Double) {
+      self.name = name
+      self.bandwidth = bandwidth
+      self.latency = latency
+    }
   }
 
   /// Peak of a type; types that the device lacks fall back to the nearest that it has.

@@ -8,10 +8,14 @@ extension PlanRequest {
   package var choices: [Choice] {
     var all: [Choice] = []
     for tensor in powers(upTo: hardware.devicesPerNode) where model.headCount.isMultiple(of: tensor) {
+      if runsHere, !model.intermediateSize.isMultiple(of: tensor) || !sequenceLength.isMultiple(of: tensor) {
+        continue
+      }
       for context in powers(upTo: max(1, sequenceLength / 2048)) where sequenceLength.isMultiple(of: context)
       {
         for pipeline in pipelineDegrees {
           let others = tensor * context * pipeline
+          if runsHere, context * pipeline > 1 { continue }
           guard devices.isMultiple(of: others), samples.isMultiple(of: devices / others) else { continue }
           all += choices(data: devices / others, tensor, context, pipeline)
         }
@@ -19,6 +23,9 @@ extension PlanRequest {
     }
     return all
   }
+
+  /// Whether the machine is one that was measured: then only what training can run is tried.
+  private var runsHere: Bool { hardware.measured != nil }
 
   private var pipelineDegrees: [Int] {
     let most = min(model.layerCount, devices, 128)

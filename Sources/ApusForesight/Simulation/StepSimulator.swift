@@ -13,9 +13,11 @@ package struct StepSimulator: Sendable {
   /// - Throws: `impossibleSchedule` where the schedule is not defined for the job's numbers.
   package func forecast(_ job: TrainingJob) throws(ForesightError) -> StepForecast {
     var forecast = StepForecast()
-    let prices = self.prices.prices(of: job, constants)
-    try StepPlay(job, prices, constants).fill(&forecast)
-    forecast.memory = MemoryModel(job, prices, constants).forecast()
+    if !(MeasuredForecast(job)?.fill(&forecast) ?? false) {
+      let prices = self.prices.prices(of: job, constants)
+      try StepPlay(job, prices, constants).fill(&forecast)
+      forecast.memory = MemoryModel(job, prices, constants).forecast()
+    }
     let devices = Double(job.layout.worldSize)
     forecast.tokensPerSecondPerDevice = Double(job.tokensPerStep) / forecast.stepSeconds / devices
     let flops = ModelFLOPs(job.model, sequenceLength: job.sequenceLength)
@@ -28,7 +30,8 @@ package struct StepSimulator: Sendable {
 
   /// The memory of the fullest rank alone; needs no schedule.
   package func memory(of job: TrainingJob) -> MemoryForecast {
-    MemoryModel(job, prices.prices(of: job, constants), constants).forecast()
+    MeasuredForecast(job)?.memory
+      ?? MemoryModel(job, prices.prices(of: job, constants), constants).forecast()
   }
 
   /// The played step, for charts and traces.

@@ -91,6 +91,28 @@ package struct RunFolder: Sendable {
     return try RunClaim(lock.path, folder: url.path)
   }
 
+  /// Writes `run.json`.
+  func write(_ facts: RunFacts) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    try write(String(decoding: try encoder.encode(facts), as: UTF8.self) + "\n", to: self.facts)
+  }
+
+  /// What `run.json` says; nil where it cannot be read.
+  package var recordedFacts: RunFacts? {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return (try? Data(contentsOf: facts)).flatMap { try? decoder.decode(RunFacts.self, from: $0) }
+  }
+
+  /// Writes a run's step into its `run.json`; the rest stays as it was when the run began.
+  func rewrite(step: StepComparison) throws {
+    guard var facts = recordedFacts else { return }
+    facts.step = step
+    try write(facts)
+  }
+
   /// Writes a small text file whole or not at all.
   package func write(_ text: String, to file: URL) throws(TrainingError) {
     do { try Data(text.utf8).write(to: file, options: .atomic) } catch {

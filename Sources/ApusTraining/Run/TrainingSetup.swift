@@ -91,6 +91,7 @@ struct TrainingSetup {
     executor = try Executor(program, threads: threads, ranks: place.groups(program.mesh))
     note(Self.planLine(program, executor.plan))
     if !place.isAlone { note(Self.ranksLine(configuration.layout, threads)) }
+    executor.markEnd()
     executor.initializeParameters(seed: UInt64(bitPattern: Int64(training.seed)))
     try executor.gatherWeights()
 

@@ -21,7 +21,15 @@ enum BenchCommand {
   enum Machine: Command {
     static let name = "machine"
     static let summary = "Measure matrix peak and memory bandwidth."
-    static let arguments = ArgumentsSpecification(options: [threads, .flag("json", help: "Print JSON.")])
+    static let arguments = ArgumentsSpecification(options: [
+      threads,
+      .value(
+        "hardware", "FILE",
+        help:
+          "Also measure every kind of instruction and write a description for --hardware of plan, forecast, "
+          + "train and sweep."),
+      .flag("json", help: "Print JSON."),
+    ])
 
     struct Result: Encodable {
       var measuredPeakFlopsPerSecond: Double
@@ -32,6 +40,7 @@ enum BenchCommand {
     }
 
     static func run(_ arguments: ParsedArguments) throws {
+      if let path = arguments.text("hardware") { try describe(path) }
       let measured = try MachineMeasurement.measure(
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       if arguments.flag("json") {
@@ -59,6 +68,18 @@ enum BenchCommand {
       ])
       try print(table)
       try print(ArithmeticLibrary.description)
+    }
+
+    /// Writes the description.
+    private static func describe(_ path: String) throws {
+      let place = try OutputPlace(path, .file(named: "this-machine.yaml"))
+      let watch = Stopwatch()
+      let description = try ThisMachine.describe([.fp32, .bf16SummingInFloat32, .fp16])
+      try place.write(Array(description.yaml.utf8))
+      let sharings = description.measured?.sharings ?? []
+      StandardError.note(
+        "\(place.path): \(sharings.map { "\($0.curves.count) curves for \($0.ranks) x \($0.threads)" }.joined(separator: ", ")) "
+          + "(ranks x threads) in \(watch.seconds.formatted(decimals: 1)) s")
     }
   }
 

@@ -12,7 +12,7 @@ enum ForecastCommand: Command {
   static let arguments = ArgumentsSpecification(
     positionals: [Positional("PRESET", help: "A model preset, such as llama-3-8b.")],
     options: [
-      .value("hardware", "NAME", default: "H100-80GB", help: "A shipped description, or a file in YAML."),
+      .value("hardware", "NAME", default: "H100-80GB", help: NamedHardware.help),
       .value("data", "N", .integer(1...1_048_576), default: "1", help: "Replicas."),
       .value("tensor", "N", .integer(1...4096), default: "1", help: "Tensor-parallel ranks."),
       .value("context", "N", .integer(1...4096), default: "1", help: "Context-parallel ranks."),
@@ -109,7 +109,8 @@ enum ForecastRequest {
       recomputation: arguments.choice("recompute", JobRecomputation.self) ?? .none,
       attention: arguments.choice("attention", AttentionKernel.self) ?? .flash2,
       stack: SoftwareStack(arguments.choice("stack", SoftwareStack.Name.self) ?? .apus),
-      hardware: try hardware(arguments.text("hardware") ?? "H100-80GB"))
+      hardware: try NamedHardware.description(
+        arguments.required("hardware"), [JobNumbers(of: compute).policy]))
   }
 
   private static func check(_ model: ModelConfiguration, _ layout: JobLayout, sequence: Int) throws {
@@ -124,19 +125,6 @@ enum ForecastRequest {
       throw UsageError(
         "\(stages) stages for \(model.layerCount) layers; use a smaller --pipeline or --chunks")
     }
-  }
-
-  private static func hardware(_ name: String) throws -> HardwareDescription {
-    if FileManager.default.fileExists(atPath: name) {
-      return try HardwareDescription(yaml: try text(of: name), name: name)
-    }
-    let catalogue = try HardwareCatalogue.shipped()
-    guard let hardware = catalogue.named(name) else {
-      throw UsageError(
-        "\(name) is neither a file nor a described device; known are \(catalogue.names.joined(separator: ", "))"
-      )
-    }
-    return hardware
   }
 
   private static func text(of path: String) throws -> String {

@@ -17,7 +17,7 @@ enum PlanCommand: Command {
       .value("set", "KEY=VALUE", repeated: true, help: "Override one value, as in model.layers=6."),
       .value(
         "hardware", "NAME", default: "H100-80GB",
-        help: "A description that is shipped, a file in YAML, or this-machine, which is measured."),
+        help: NamedHardware.help),
       .value("devices", "N", .integer(1...1_048_576), help: "All devices; one node when not given."),
       .value(
         "batch-tokens", "N", default: "4M", help: "Tokens of a step, as in 4194304 or 4M (of 2^20)."),
