@@ -75,6 +75,23 @@ import Testing
     #expect(full.memory.parameters == none.memory.parameters)
   }
 
+  /// A step whose memory is foreseen close to the limit counts on retries; one that plans its memory does not.
+  @Test func retriesAreExpectedNearTheLimitAlone() throws {
+    func slower(_ stack: SoftwareStack, share: Double) throws -> Double {
+      var job = try Self.job(ParallelLayout(data: 8, zeroStage: 1), stack: stack)
+      let free = try StepSimulator().forecast(job)
+      job.hardware.memoryBytes = free.memory.devicePeak / share
+      return try StepSimulator().forecast(job).stepSeconds / free.stepSeconds - 1
+    }
+    let constants = CostConstants()
+    let megatron = SoftwareStack(.megatron)
+    #expect(try slower(megatron, share: 1 - constants.memoryUncertainty) < 1e-9)
+    #expect(abs(try slower(megatron, share: 1) - constants.allocatorRetry) < 1e-9)
+    let half = try slower(megatron, share: 1 - constants.memoryUncertainty / 2)
+    #expect(abs(half - constants.allocatorRetry / 2) < 1e-9)
+    #expect(try slower(.apus, share: 1) == 0)
+  }
+
   /// S26: states are divided as the stage says.
   @Test func shardedStatesAreDivided() throws {
     func memory(_ stage: Int) throws -> MemoryForecast {

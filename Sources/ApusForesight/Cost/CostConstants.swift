@@ -93,6 +93,12 @@ package struct CostConstants: Hashable, Sendable, Codable {
   /// Bytes a parameter of gradients before they are summed.
   package var gradientCopy: Double = 2.1
 
+  /// How far the foreseen memory may be from the real one: its median error on published runs.
+  package var memoryUncertainty: Double = 0.07
+  /// What a step loses on average where a caching allocator fills the device: it gives back what it holds, waits
+  /// for the device and asks again.
+  package var allocatorRetry: Double = 0.1
+
   package init() {}
 
   /// Number of fitted constants.

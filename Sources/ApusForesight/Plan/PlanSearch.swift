@@ -47,8 +47,7 @@ package struct PlanSearch: Sendable {
       var entries: [Entry] = []
       var rejected: [Choice: MemoryVerdict] = [:]
       for choice in choices[part * chunk..<min(choices.count, (part + 1) * chunk)] {
-        var job = request.job(choice)
-        job.hardware.memoryBytes = limited.memoryBytes
+        let job = request.job(choice)
         if let verdict = MemoryVerdict(simulator.memory(of: job), limited) {
           rejected[choice] = verdict
         } else if let forecast = try? simulator.forecast(job) {

@@ -16,6 +16,9 @@ package struct StepSimulator: Sendable {
     let prices = self.prices.prices(of: job, constants)
     try StepPlay(job, prices, constants).fill(&forecast)
     forecast.memory = MemoryModel(job, prices, constants).forecast()
+    let lost = forecast.stepSeconds * MemoryPressure.slowdown(forecast.memory, job, constants)
+    forecast.stepSeconds += lost
+    forecast.hostSeconds += lost
     let devices = Double(job.layout.worldSize)
     forecast.tokensPerSecondPerDevice = Double(job.tokensPerStep) / forecast.stepSeconds / devices
     let flops = ModelFLOPs(job.model, sequenceLength: job.sequenceLength)

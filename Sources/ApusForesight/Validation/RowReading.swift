@@ -34,6 +34,10 @@ enum RowReading {
       fields.note("tied_embed", tied ? "1" : "0")
     }
     let size = max(2, hidden / heads)
+    guard size <= 1024 else {
+      throw Missing(
+        description: "hidden \(hidden) over heads \(heads) gives heads of \(size), at most 1024 is foreseen")
+    }
     return ModelConfiguration(
       family: gated ? .llama : .gpt2, vocabularySize: try fields.needed("vocab"),
       maximumSequenceLength: try fields.needed("seq_len"), layerCount: try fields.needed("layers"),
@@ -88,22 +92,7 @@ enum RowReading {
     guard data * others == devices else {
       throw Missing(description: "dp x tp x pp x cp is \(data * others), but there are \(devices) gpus")
     }
-    let sequences = try fields.needed("global_batch_seqs")
-    let accumulation = try fields.count("grad_accum")
-    let microBatch: Int
-    if let written = try fields.count("micro_batch") {
-      microBatch = written
-    } else {
-      microBatch = max(1, sequences / (data * (accumulation ?? sequences / data)))
-      fields.note("micro_batch", "\(microBatch)")
-    }
-    let microbatches: Int
-    if let accumulation {
-      microbatches = accumulation
-    } else {
-      microbatches = max(1, sequences / (data * microBatch))
-      fields.note("grad_accum", "\(microbatches)")
-    }
+    let (microBatch, microbatches) = try batch(&fields, data: data)
     return JobLayout(
       ParallelLayout(
         data: data, tensor: tensor, context: context, pipeline: pipeline,
@@ -111,6 +100,32 @@ enum RowReading {
         sequenceParallel: sequenceParallel(&fields)),
       schedule: try schedule(&fields, devices: pipeline, microbatches: microbatches),
       microBatchSize: microBatch, microbatches: microbatches)
+  }
+
+  /// Sequences of a micro-batch and micro-batches of a replica. What a row gives of the two wins over the global
+  /// batch where they do not agree.
+  private static func batch(
+    _ fields: inout RowFields, data: Int
+  ) throws(Missing) -> (microBatch: Int, microbatches: Int) {
+    let sequences = try fields.needed("global_batch_seqs")
+    let (written, accumulation) = (try fields.count("micro_batch"), try fields.count("grad_accum"))
+    if written == nil, accumulation == nil, sequences < data {
+      throw Missing(
+        description: "global_batch_seqs \(sequences) leaves none of \(data) replicas a sequence each")
+    }
+    let microBatch = written ?? max(1, sequences / (data * (accumulation ?? sequences / data)))
+    if written == nil { fields.note("micro_batch", "\(microBatch)") }
+    let microbatches = accumulation ?? max(1, sequences / (data * microBatch))
+    if accumulation == nil { fields.note("grad_accum", "\(microbatches)") }
+    let whole = Double(data) * Double(microBatch) * Double(microbatches)
+    let rows = Double(microBatch) * Double(try fields.needed("seq_len"))
+    guard whole <= 0x1p30, rows <= 0x1p31 else {
+      throw Missing(
+        description: "micro_batch \(microBatch) x grad_accum \(microbatches) x dp \(data) "
+          + "is more than can be foreseen")
+    }
+    if whole != Double(sequences) { fields.note("global_batch_seqs", "\(Int(whole))") }
+    return (microBatch, microbatches)
   }
 
   private static func zeroStage(_ fields: inout RowFields) -> Int {
