@@ -62,14 +62,14 @@ package struct CostConstants: Hashable, Sendable, Codable {
   /// Factor on the links' latencies.
   package var collectiveLatency: Double = 1.25
   /// Share of the links' bandwidth that rings reach, inside a node and between nodes.
-  package var nodeLinkEfficiency: Double = 0.6
+  package var nodeLinkEfficiency: Double = 0.66
   package var networkEfficiency: Double = 0.793
   /// Slow-down of whichever of compute and communication runs beside the other.
   package var contention: Double = 1.44
   /// Share of data-parallel communication that can hide behind backward.
   package var dataOverlap: Double = 0.183
   /// Share of tensor-parallel communication that products hide in stacks that overlap it.
-  package var tensorOverlap: Double = 0.163
+  package var tensorOverlap: Double = 0.1
   /// Host seconds that a tensor-parallel collective takes for each peer while a pipeline crosses nodes, where
   /// the framework's own language drives both: seen in one published campaign (docs/foresight.md).
   package var hostPeer: Double = 0.000264

@@ -71,7 +71,8 @@ package struct PlanSearch: Sendable {
     var top: [Entry] = []
     for entry in entries where top.count < count {
       let c = entry.choice
-      if seen.insert([c.data, c.tensor, c.context, c.pipeline, c.zeroStage, c.shardDegree]).inserted {
+      if seen.insert([c.data, c.tensor, c.context, c.pipeline, c.expert, c.zeroStage, c.shardDegree]).inserted
+      {
         top.append(entry)
       }
     }

@@ -11,10 +11,11 @@ enum RowReading {
     let layout = try self.layout(&fields)
     let stack = self.stack(fields)
     let numbers = self.numbers(&fields, layout)
+    let experts = try experts(&fields, model, layout)
     return TrainingJob(
       model: model, layout: layout, sequenceLength: try fields.needed("seq_len"), numbers: numbers,
       recomputation: recomputation(&fields), attention: attention(&fields, stack, hardware), stack: stack,
-      hardware: hardware)
+      hardware: hardware, experts: experts)
   }
 
   // MARK: Model
@@ -22,9 +23,9 @@ enum RowReading {
   private static func model(_ fields: inout RowFields) throws(Missing) -> ModelConfiguration {
     let hidden = try fields.needed("hidden")
     let heads = try fields.count("heads", default: max(1, hidden / 128))
-    let kind = fields.text("mlp")
+    let kind = fields.text("mlp").lowercased()
     if kind.isEmpty { fields.note("mlp", "gelu") }
-    let gated = kind.hasPrefix("swiglu") || kind.hasPrefix("geglu")
+    let gated = kind.contains("swiglu") || kind.contains("geglu")
     let tied: Bool
     switch fields.text("tied_embed") {
     case "1": tied = true
