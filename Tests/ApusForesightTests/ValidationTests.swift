@@ -184,6 +184,15 @@ import Testing
     #expect(InterconnectText(text, devicesPerNode: 8).nodeBandwidth == bandwidth)
   }
 
+  @Test(arguments: [
+    ("PCIe gen4; 100 Gb/s RoCE", true), ("NVLink in node, PCIe to the NICs", false),
+    ("NVSwitch in node", false),
+    ("", false),
+  ])
+  func nodesWithoutNVLinkAreTold(text: String, isPCIe: Bool) {
+    #expect(InterconnectText(text, devicesPerNode: 8).namesPCIe == isPCIe)
+  }
+
   @Test func constantsAreOverriddenByName() throws {
     let changed = try CostConstants(yaml: "contention: 2.5\n", name: "c.yaml")
     #expect(changed.contention == 2.5 && changed.innerHalf == CostConstants().innerHalf)

@@ -48,6 +48,25 @@ package struct HardwareDescription: Hashable, Sendable {
     package var latency: Double
   }
 
+  /// The link inside a node that has none of the maker's own: PCI Express of sixteen lanes in the generation of
+  /// the device, which neighbours share in pairs.
+  package var expressLink: Link {
+    switch architecture {
+    case .volta: Link(name: "PCIe 3", bandwidth: 12e9, latency: 8e-6)
+    case .ampere, .processor: Link(name: "PCIe 4", bandwidth: 24e9, latency: 8e-6)
+    case .hopper, .blackwell: Link(name: "PCIe 5", bandwidth: 48e9, latency: 8e-6)
+    }
+  }
+
+  /// The fastest attention kernel that trainers with hand-fused kernels run on it: those of the third generation
+  /// need the asynchronous copies of Hopper.
+  package var newestAttention: AttentionKernel {
+    switch architecture {
+    case .volta, .ampere, .processor: .flash2
+    case .hopper, .blackwell: .flash3
+    }
+  }
+
   /// Peak of a type; types that the device lacks fall back to the nearest that it has.
   package func peak(_ precision: Precision) -> Double {
     let order: [Precision] =

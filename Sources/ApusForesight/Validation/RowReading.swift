@@ -70,6 +70,8 @@ enum RowReading {
       hardware.network.bandwidth *= Double(hardware.devicesPerNode) / 8
       fields.note("interconnect", hardware.network.name)
     }
+    let isPCIe = network.namesPCIe || name.lowercased().contains("pcie")
+    if isPCIe, !hardware.nodeLink.name.hasPrefix("PCIe") { hardware.nodeLink = hardware.expressLink }
     if let curve = hardware.curve, network.namesCurve {
       hardware.network.latency = curve.hopLatency(nodeBandwidth: hardware.network.bandwidth)
     } else {
@@ -235,7 +237,7 @@ enum RowReading {
     switch stack.name {
     case .eager, .deepspeed: return .flash1
     case .apus, .compiled, .nanotron: return .flash2
-    case .megatron: return hardware.architecture == .hopper ? .flash3 : .flash2
+    case .megatron: return hardware.newestAttention
     }
   }
 }

@@ -25,7 +25,7 @@ enum PlannedJob {
       model: model, hardware: hardware,
       devices: arguments.integer("devices") ?? hardware.devicesPerNode, sequenceLength: sequence,
       globalBatchTokens: tokens, numbers: numbers(arguments.text("precision") ?? (isHere ? "fp32" : "bf16")),
-      attention: hardware.architecture == .hopper ? .flash3 : .flash2, margin: margin / 100,
+      attention: hardware.newestAttention, margin: margin / 100,
       experts: try ExpertOptions.experts(arguments, model))
   }
 
