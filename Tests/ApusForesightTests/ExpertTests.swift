@@ -47,7 +47,8 @@ import Testing
     }
     let (one, two, four) = (try seconds(8, 1), try seconds(8, 2), try seconds(8, 4))
     #expect(abs((four - two) / (two - one) - 2) < 0.2)
-    #expect(try seconds(64, 2) < 1.25 * two)
+    // Twice as many experts with half the rows each: the same products, more weights to read.
+    #expect(try seconds(16, 2) < 1.25 * two)
     let shared = ExpertShape(count: 8, active: 1, intermediateSize: 14_336, sharedSize: 14_336)
     #expect(abs(try forecast(Self.job(experts: shared)).computeSeconds / two - 1) < 0.1)
   }

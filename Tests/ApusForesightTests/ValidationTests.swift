@@ -56,7 +56,7 @@ import Testing
     ("layers", "ten", "layers is \"ten\", no whole number above 0"),
     ("gpu", "Abacus", "gpu \"Abacus\" is not described"), ("tp", "7", "are no multiple of tp x pp x cp"),
     ("hidden", "99999999999999", "more than the 1048576 that can be foreseen"),
-    ("heads", "1", "gives heads of"), ("seq_len", "1e300", "no whole number above 0"),
+    ("hidden", "1048576", "gives heads of"), ("seq_len", "1e300", "no whole number above 0"),
     ("micro_batch", "1048576", "is more than can be foreseen"),
   ])
   func rowsWithoutShapeBatchOrLayoutAreSkippedWithAReason(column: String, value: String, reason: String)

@@ -13,15 +13,16 @@ package enum ConstantUtilization {
 
   /// The smallest median of |c r - 1| over the ratios that any factor c leaves.
   ///
-  /// Half of the sorted ratios lie in one run of neighbours; the factor that serves a run from `a` to `b` best makes
-  /// its ends equally wrong, c = 2 / (a + b).
+  /// The median is linear in c between the factors that make two ratios `a` and `b` equally wrong,
+  /// c = 2 / (a + b), and of these only such matter as bound a run of about half of the sorted ratios.
   package static func smallestMedianError(_ ratios: [Double]) -> Double? {
     let sorted = ratios.filter { $0 > 0 && $0.isFinite }.sorted()
     guard !sorted.isEmpty else { return nil }
     var best: Double?
-    for count in [(sorted.count + 1) / 2, sorted.count / 2 + 1] {
-      for first in 0...(sorted.count - count) {
-        let factor = 2 / (sorted[first] + sorted[first + count - 1])
+    let half = sorted.count / 2
+    for span in max(0, half - 1)...(half + 1) where span < sorted.count {
+      for first in 0..<(sorted.count - span) {
+        let factor = 2 / (sorted[first] + sorted[first + span])
         guard let error = median(sorted.map { abs(factor * $0 - 1) }) else { continue }
         best = min(best ?? error, error)
       }

@@ -122,7 +122,7 @@ enum RowReading {
     if accumulation == nil { fields.note("grad_accum", "\(microbatches)") }
     let whole = Double(data) * Double(microBatch) * Double(microbatches)
     let rows = Double(microBatch) * Double(try fields.needed("seq_len"))
-    guard whole <= 0x1p30, rows <= 0x1p31 else {
+    guard whole <= 0x1p30, rows <= 0x1p28 else {
       throw Missing(
         description: "micro_batch \(microBatch) x grad_accum \(microbatches) x dp \(data) "
           + "is more than can be foreseen")
