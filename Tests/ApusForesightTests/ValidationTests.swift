@@ -193,6 +193,21 @@ import Testing
     #expect(InterconnectText(text, devicesPerNode: 8).namesPCIe == isPCIe)
   }
 
+  /// The trays of a rack share its link: a row's four devices a node change neither link nor network.
+  @Test func racksJoinTheirTrays() throws {
+    func hardware(_ gpu: String, perNode: String) throws -> HardwareDescription {
+      let table = try CSVTable(
+        "gpu,gpus,gpus_per_node,hidden,layers,vocab,seq_len,global_batch_seqs\n"
+          + "\(gpu),64,\(perNode),4096,32,32000,4096,512\n", name: "rack.csv")
+      let row = PublishedRow(table, try #require(table.rows.first), try .shipped())
+      return try #require(row.job).hardware
+    }
+    #expect(try hardware("GB200", perNode: "4") == hardware("GB200", perNode: "72"))
+    #expect(try hardware("GB200", perNode: "").network.bandwidth == 28_800e9 / 8)
+    #expect(try hardware("H100", perNode: "4").devicesPerNode == 4)
+    #expect(try hardware("H100", perNode: "4").network.bandwidth == 200e9)
+  }
+
   @Test func constantsAreOverriddenByName() throws {
     let changed = try CostConstants(yaml: "contention: 2.5\n", name: "c.yaml")
     #expect(changed.contention == 2.5 && changed.innerHalf == CostConstants().innerHalf)

@@ -23,7 +23,10 @@ package struct HardwareDescription: Hashable, Sendable {
   package var runtimeBytes: Double
   /// The shortest time between two kernels of a stream.
   package var launchSeconds: Double
+  /// Devices that the node link joins.
   package var devicesPerNode: Int
+  /// Whether that link goes on between nodes, as in a rack: nodes of fewer devices then make no difference.
+  package var linksNodes: Bool
   package var nodeLink: Link
   package var network: Link
   /// Measured collectives of whole nodes over this network, where there are some.

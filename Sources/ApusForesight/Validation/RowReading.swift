@@ -60,14 +60,17 @@ enum RowReading {
           ? "gpu is blank"
           : "gpu \"\(name)\" is not described; known are \(catalogue.names.joined(separator: ", "))")
     }
-    hardware.devicesPerNode = try fields.count("gpus_per_node", default: hardware.devicesPerNode)
+    let described = hardware.devicesPerNode
+    let inNode = try fields.count("gpus_per_node", default: described)
+    if !hardware.linksNodes || inNode > described { hardware.devicesPerNode = inNode }
+    let joined = Double(hardware.devicesPerNode)
     let text = fields.text("interconnect")
-    let network = InterconnectText(text, devicesPerNode: hardware.devicesPerNode)
+    let network = InterconnectText(text, devicesPerNode: inNode)
     if let bandwidth = network.nodeBandwidth {
-      hardware.network.bandwidth = bandwidth
+      hardware.network.bandwidth = bandwidth * joined / Double(inNode)
       hardware.network.name = text
     } else {
-      hardware.network.bandwidth *= Double(hardware.devicesPerNode) / 8
+      hardware.network.bandwidth *= joined / Double(described)
       fields.note("interconnect", hardware.network.name)
     }
     let isPCIe = network.namesPCIe || name.lowercased().contains("pcie")
