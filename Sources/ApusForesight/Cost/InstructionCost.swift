@@ -6,7 +6,7 @@ import ApusProgram
 package struct InstructionCost: Sendable {
   package let job: TrainingJob
   let constants: CostConstants
-  private let products: MatrixProductCost
+  let products: MatrixProductCost
   private let attention: AttentionCost
 
   package init(_ job: TrainingJob, _ constants: CostConstants) {
@@ -24,11 +24,12 @@ package struct InstructionCost: Sendable {
     case .linear(let linear):
       let (x, w) = (inputs[0], inputs[1])
       let n = linear.layout == .inputMajor ? w.columns : w.rows
-      return product(m: x.rows, n: n, k: x.columns, instruction, storages)
+      return product(m: x.rows, n: n, k: x.columns, sumsOverTokens: false, instruction, storages)
     case .product(let product):
       let k = product.transposeA ? inputs[0].rows : inputs[0].columns
       let c = outputs[0].tensor
-      return self.product(m: c.rows, n: c.columns, k: k, instruction, storages)
+      return self.product(
+        m: c.rows, n: c.columns, k: k, sumsOverTokens: product.transposeA, instruction, storages)
     case .headLoss: return head(instruction, storages, products: 1)
     case .headLossGradient: return head(instruction, storages, products: 3)
     case .attention(let a):
@@ -62,7 +63,9 @@ package struct InstructionCost: Sendable {
     }
   }
 
-  private func product(m: Int, n: Int, k: Int, _ instruction: Instruction, _ storages: [Storage]) -> Price {
+  private func product(
+    m: Int, n: Int, k: Int, sumsOverTokens: Bool, _ instruction: Instruction, _ storages: [Storage]
+  ) -> Price {
     var price = Price()
     let bytes = self.bytes(instruction, storages)
     price.product = products.seconds(m: m, n: n, k: k, job.numbers.product, bytes: bytes)
@@ -75,7 +78,10 @@ package struct InstructionCost: Sendable {
       price.memory = 1.5 * elements / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
       price.launches += 4
     }
-    return price
+    guard let experts = job.experts, instruction.isOfExperts else { return price }
+    var sum = grouped(experts, m: m, n: n, k: k, sumsOverTokens: sumsOverTokens, dense: price)
+    sum.memory += price.memory * Double(experts.active)
+    return sum
   }
 
   /// Products with the table and passes over the logits, which the frameworks that are foreseen hold whole.
@@ -119,11 +125,14 @@ package struct InstructionCost: Sendable {
     let bytes = self.bytes(instruction, storages) * passes
     price.memory = bytes / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
     price.launches = 1
+    if let experts = job.experts, instruction.isOfExperts {
+      price.memory *= Double(experts.active) + experts.sharedShare
+    }
     return price
   }
 
   /// Times that the stack's element-wise operations cross memory, against once when fused.
-  private var passes: Double {
+  var passes: Double {
     switch job.stack.name {
     case .apus: 1
     case .eager, .nanotron, .compiled: constants.frameworkPasses

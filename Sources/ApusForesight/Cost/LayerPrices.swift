@@ -35,6 +35,17 @@ package struct LayerPrices: Hashable, Sendable {
     // What the first or last layer has beyond the others (recomputation at the ends) counts with the ends.
     opening = two.opening + (two.layers - layer - layer)
     ending = two.ending
+    if let experts = job.experts { add(experts, cost) }
+  }
+
+  /// What a layer's router and the exchange of tokens between experts add; every routed token is kept twice, as its
+  /// expert read it and as its result is weighted.
+  private mutating func add(_ experts: ExpertShape, _ cost: InstructionCost) {
+    layer.forward += cost.routing(experts, backward: false)
+    layer.backward += cost.routing(experts, backward: true)
+    layer.forwardCalls += cost.exchange(experts)
+    layer.backwardCalls += cost.exchange(experts)
+    saved.values += 2 * cost.routedBytes(experts)
   }
 
   /// A whole program of a certain depth, by parts.

@@ -23,7 +23,10 @@ package struct HardwareDescription: Hashable, Sendable {
   package var runtimeBytes: Double
   /// The shortest time between two kernels of a stream.
   package var launchSeconds: Double
+  /// Devices that the node link joins.
   package var devicesPerNode: Int
+  /// Whether that link goes on between nodes, as in a rack: nodes of fewer devices then make no difference.
+  package var linksNodes: Bool
   package var nodeLink: Link
   package var network: Link
   /// Measured collectives of whole nodes over this network, where there are some.
@@ -75,6 +78,25 @@ package struct HardwareDescription: Hashable, Sendable {
       self.name = name
       self.bandwidth = bandwidth
       self.latency = latency
+    }
+  }
+
+  /// The link inside a node that has none of the maker's own: PCI Express of sixteen lanes in the generation of
+  /// the device, which neighbours share in pairs.
+  package var expressLink: Link {
+    switch architecture {
+    case .volta: Link(name: "PCIe 3", bandwidth: 12e9, latency: 8e-6)
+    case .ampere, .processor: Link(name: "PCIe 4", bandwidth: 24e9, latency: 8e-6)
+    case .hopper, .blackwell: Link(name: "PCIe 5", bandwidth: 48e9, latency: 8e-6)
+    }
+  }
+
+  /// The fastest attention kernel that trainers with hand-fused kernels run on it: those of the third generation
+  /// need the asynchronous copies of Hopper.
+  package var newestAttention: AttentionKernel {
+    switch architecture {
+    case .volta, .ampere, .processor: .flash2
+    case .hopper, .blackwell: .flash3
     }
   }
 

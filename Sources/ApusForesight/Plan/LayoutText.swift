@@ -9,6 +9,7 @@ extension PlanRequest {
     add("tensor", choice.tensor)
     add("context", choice.context)
     add("pipeline", choice.pipeline)
+    add("expert", choice.expert)
     add("zero_stage", choice.zeroStage, unless: 0)
     if choice.zeroStage > 0, choice.shardDegree != choice.data { add("shard_degree", choice.shardDegree) }
     if choice.tensor > 1 {

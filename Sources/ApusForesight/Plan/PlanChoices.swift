@@ -43,22 +43,33 @@ extension PlanRequest {
     let recomputations: [JobRecomputation] =
       attention == .unfused ? [.none, .attention, .full] : [.none, .full]
     var all: [Choice] = []
+    let experts = expertDegrees(replicas: data * context)
     for microBatch in powers(upTo: min(64, share)) where share.isMultiple(of: microBatch) {
       for schedule in schedules(pipeline, microbatches: share / microBatch) {
         for stage in stages {
           for shards in shardDegrees(data, tensor, zeroStage: stage) {
             for recomputation in recomputations {
-              all.append(
-                Choice(
-                  data: data, tensor: tensor, context: context, pipeline: pipeline, schedule: schedule,
-                  zeroStage: stage, shardDegree: shards, recomputation: recomputation, microBatch: microBatch)
-              )
+              for expert in experts {
+                all.append(
+                  Choice(
+                    data: data, tensor: tensor, context: context, pipeline: pipeline, schedule: schedule,
+                    zeroStage: stage, shardDegree: shards, recomputation: recomputation,
+                    microBatch: microBatch, expert: expert))
+              }
             }
           }
         }
       }
     }
     return all
+  }
+
+  /// Powers of two that divide both the experts and the ranks that take different samples.
+  private func expertDegrees(replicas: Int) -> [Int] {
+    guard let experts else { return [1] }
+    return powers(upTo: experts.count).filter {
+      experts.count.isMultiple(of: $0) && replicas.isMultiple(of: $0)
+    }
   }
 
   private func schedules(_ pipeline: Int, microbatches: Int) -> [PipelineSchedule] {

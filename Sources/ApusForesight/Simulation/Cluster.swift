@@ -24,7 +24,8 @@ struct Cluster {
       case .pipeline: layout.pipeline
       case .data: layout.data * layout.context
       }
-    let stride = job.stack.order.stride(of: axis == .data ? .context : axis, in: layout)
+    var stride = job.stack.order.stride(of: axis == .data ? .context : axis, in: layout)
+    if axis == .expert, layout.expertTensor < layout.tensor { stride = 1 }
     return RankPlacement(ranks: ranks, stride: stride, devicesPerNode: job.hardware.devicesPerNode)
   }
 
@@ -38,6 +39,22 @@ struct Cluster {
 
   func dataSeconds(_ kind: CollectiveKind, _ bytes: Double) -> Double {
     collectives.seconds(kind, bytes: bytes, placement(.data))
+  }
+
+  /// The ranks that hold the same experts.
+  private var expertReplicas: RankPlacement {
+    let layout = job.layout
+    let stride = job.stack.order.stride(of: .context, in: layout)
+    let between = layout.expertTensor == layout.tensor ? stride * layout.expert : layout.expert
+    return RankPlacement(
+      ranks: layout.expertReplicas, stride: between, devicesPerNode: job.hardware.devicesPerNode)
+  }
+
+  /// Seconds of a collective over the replicas of `count` parameters, of which `experts` belong to experts and have
+  /// fewer replicas.
+  func replicaSeconds(_ kind: CollectiveKind, _ count: Double, experts: Double, width: Double) -> Double {
+    dataSeconds(kind, (count - experts) * width)
+      + collectives.seconds(kind, bytes: experts * width, expertReplicas)
   }
 
   /// Seconds of a message between the devices of neighbouring stages, one entry a boundary.

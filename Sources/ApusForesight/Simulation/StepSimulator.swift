@@ -17,10 +17,13 @@ package struct StepSimulator: Sendable {
       let prices = self.prices.prices(of: job, constants)
       try StepPlay(job, prices, constants).fill(&forecast)
       forecast.memory = MemoryModel(job, prices, constants).forecast()
+      let lost = forecast.stepSeconds * MemoryPressure.slowdown(forecast.memory, job, constants)
+      forecast.stepSeconds += lost
+      forecast.hostSeconds += lost
     }
     let devices = Double(job.layout.worldSize)
     forecast.tokensPerSecondPerDevice = Double(job.tokensPerStep) / forecast.stepSeconds / devices
-    let flops = ModelFLOPs(job.model, sequenceLength: job.sequenceLength)
+    let flops = job.modelFLOPs()
     // Utilisation is measured against the 16-bit peak also where products run in 8 bits.
     let peak = job.hardware.peak(job.numbers.compute == .fp8 ? .bf16 : job.numbers.product)
     forecast.utilizationCausal = flops.perToken(.causal) * forecast.tokensPerSecondPerDevice / peak

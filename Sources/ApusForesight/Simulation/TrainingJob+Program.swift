@@ -10,6 +10,8 @@ extension TrainingJob {
     var model = model
     model.headCount = padded(model.headCount)
     model.intermediateSize = padded(model.intermediateSize)
+    // A published model with biases may share its keys and values; each tensor rank then computes its own copy.
+    if model.family == .gpt2, model.keyValueHeadCount < t { model.keyValueHeadCount = t }
     let heads = model.keyValueHeadCount
     if !(heads.isMultiple(of: t) || t.isMultiple(of: heads)) || !model.headCount.isMultiple(of: heads) {
       model.keyValueHeadCount = model.headCount

@@ -8,11 +8,11 @@ import ApusRuntime
 import ApusTraining
 import Foundation
 
-/// `apus bench`: what this machine reaches, and what a training step makes of it.
+/// `apus bench`: what this machine reaches, what a training step makes of it, and how fast steps are foreseen.
 enum BenchCommand {
   static let entry = CommandEntry.group(
-    name: "bench", summary: "Measure this machine, or training steps on it.",
-    commands: [Machine.self, Train.self, Kernels.self, BenchAttention.self])
+    name: "bench", summary: "Measure this machine, training steps on it, or forecasts.",
+    commands: [Machine.self, Train.self, Kernels.self, BenchAttention.self, BenchForesight.self])
 
   private static let threads = Option.value(
     "threads", "N", .integer(1...4096), help: "Threads to use (default: one a core).")

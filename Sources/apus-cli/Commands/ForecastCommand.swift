@@ -17,6 +17,8 @@ enum ForecastCommand: Command {
       .value("tensor", "N", .integer(1...4096), default: "1", help: "Tensor-parallel ranks."),
       .value("context", "N", .integer(1...4096), default: "1", help: "Context-parallel ranks."),
       .value("pipeline", "N", .integer(1...4096), default: "1", help: "Pipeline stages."),
+    ] + ExpertOptions.options + [
+      .value("expert", "N", .integer(1...16_384), default: "1", help: "Ranks that share the experts."),
       .value("zero", "STAGE", .integer(0...3), default: "0", help: "ZeRO stage over the replicas."),
       .flag("sequence-parallel", help: "Norms and residuals work on sequence shards."),
       .value(
@@ -97,12 +99,15 @@ enum ForecastRequest {
       ParallelLayout(
         data: arguments.integer("data") ?? 1, tensor: arguments.integer("tensor") ?? 1,
         context: arguments.integer("context") ?? 1, pipeline: arguments.integer("pipeline") ?? 1,
-        zeroStage: arguments.integer("zero") ?? 0, sequenceParallel: arguments.flag("sequence-parallel")),
+        expert: arguments.integer("expert") ?? 1, zeroStage: arguments.integer("zero") ?? 0,
+        sequenceParallel: arguments.flag("sequence-parallel")),
       schedule: PipelineSchedule(name: arguments.text("schedule") ?? "1f1b", chunks: chunks)
         ?? .oneForwardOneBackward,
       microBatchSize: arguments.integer("micro-batch") ?? 1,
       microbatches: arguments.integer("micro-batches") ?? 8)
     try check(model, layout, sequence: sequence)
+    let experts = try ExpertOptions.experts(arguments, model)
+    try ExpertOptions.check(experts, layout)
     let compute = arguments.choice("precision", JobNumbers.Compute.self) ?? .bf16
     return TrainingJob(
       model: model, layout: layout, sequenceLength: sequence, numbers: JobNumbers(of: compute),
@@ -110,7 +115,8 @@ enum ForecastRequest {
       attention: arguments.choice("attention", AttentionKernel.self) ?? .flash2,
       stack: SoftwareStack(arguments.choice("stack", SoftwareStack.Name.self) ?? .apus),
       hardware: try NamedHardware.description(
-        arguments.required("hardware"), [JobNumbers(of: compute).policy]))
+        arguments.required("hardware"), [JobNumbers(of: compute).policy]),
+      experts: experts)
   }
 
   private static func check(_ model: ModelConfiguration, _ layout: JobLayout, sequence: Int) throws {

@@ -30,7 +30,8 @@ enum PlannedJob {
       model: model, hardware: hardware,
       devices: arguments.integer("devices") ?? hardware.devicesPerNode, sequenceLength: sequence,
       globalBatchTokens: tokens, numbers: precision == nil && isHere ? Self.numbers("fp32") : numbers,
-      attention: hardware.architecture == .hopper ? .flash3 : .flash2, margin: margin / 100)
+      attention: hardware.newestAttention, margin: margin / 100,
+      experts: try ExpertOptions.experts(arguments, model))
   }
 
   /// `4194304`, `4M`, `512K`.
