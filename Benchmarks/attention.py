@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times PyTorch's fused causal attention, forward and backward, and prints one JSON object.
 
-12 heads of 64 numbers: `apus bench kernels --json` times the same shapes.
+12 heads of 64 numbers: `apus bench attention --json` times the same shapes.
 
     python attention.py --sequence-length 1024 --precision bf16 --threads 2
 """
@@ -17,10 +17,15 @@ from torch.nn import functional as F
 HEADS, HEAD_SIZE = 12, 64
 
 
+# No further repeats once those so far have taken as long.
+MOST_SECONDS = 8
+
+
 def median(function, repeats):
+    """Median seconds of at most `repeats` calls after a first one."""
     function()
     seconds = []
-    for _ in range(repeats):
+    while len(seconds) < repeats and sum(seconds) < MOST_SECONDS:
         start = time.perf_counter()
         function()
         seconds.append(time.perf_counter() - start)

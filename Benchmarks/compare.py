@@ -48,8 +48,8 @@ def measure_apus(arguments):
 
 def measure_pytorch(arguments, program, threads, surroundings, steps=None):
     return run_json(
-        [sys.executable, HERE / "train_step.py", "--program", program, *shape(arguments),
-         "--threads", threads, "--steps", steps or arguments.steps], surroundings)
+        [sys.executable, HERE / "train_step.py", "--program", program, *shape(arguments), "--products",
+         arguments.products, "--threads", threads, "--steps", steps or arguments.steps], surroundings)
 
 
 def settings_for(arguments, available):
@@ -59,7 +59,8 @@ def settings_for(arguments, available):
         if program == "apus":
             continue
         if arguments.threads is not None:
-            settings[program] = dict(threads=arguments.threads, surroundings="default", trials=[])
+            settings[program] = dict(
+                threads=arguments.threads, surroundings=arguments.surroundings, trials=[])
             continue
         threads, name, trials = search.best_setting(
             program, available, lambda program, threads, surroundings: measure_pytorch(
@@ -82,7 +83,10 @@ def machine():
 def print_table(arguments, rounds, settings):
     """One line a program: medians over the rounds, and Apus's speed relative to it within each round."""
     apus = [r["apus"] for r in rounds] if "apus" in arguments.programs else None
-    print(f"\n{'program':<10} {'tokens/s':>9} {'lowest':>8} {'highest':>8} {'s/step':>8} {'peak MiB':>9} "
+    if apus:
+        peak = statistics.median(a["measured_peak_flops_per_second"] for a in apus)
+        print(f"\npeak: {peak / 1e9:.1f} GFLOP/s, {apus[0]['measured_peak_of']}")
+    print(f"{'program':<10} {'tokens/s':>9} {'lowest':>8} {'highest':>8} {'s/step':>8} {'peak MiB':>9} "
           f"{'of peak':>8} {'Apus is':>8}  setting")
     for program in arguments.programs:
         results = [r[program] for r in rounds]
@@ -99,6 +103,8 @@ def print_table(arguments, rounds, settings):
             ratio = f"{ratio:.2f} x"
         setting = settings.get(program)
         setting = f"{setting['threads']} threads, {setting['surroundings']}" if setting else ""
+        if program != "apus" and arguments.products == "blocks":
+            setting += "; products by block_products.py: its time is not PyTorch's"
         print(f"{program:<10} {statistics.median(speeds):>9.1f} {min(speeds):>8.1f} {max(speeds):>8.1f} "
               f"{statistics.median(r['step_seconds'] for r in results):>8.3f} "
               f"{max(r['peak_resident_bytes'] for r in results) / 2**20:>9.0f} "
@@ -119,6 +125,10 @@ def parse_arguments():
     parser.add_argument("--steps", type=int, default=10, help="timed steps of a measurement, after warm-up")
     parser.add_argument("--rounds", type=int, default=3, help="how often the programs take turns")
     parser.add_argument("--threads", type=int, help="PyTorch's threads; without it, search the best setting")
+    parser.add_argument("--surroundings", choices=search.SURROUNDINGS, default="default",
+                        help="of PyTorch's processes, with --threads")
+    parser.add_argument("--products", choices=["own", "blocks"], default="own",
+                        help="how PyTorch multiplies bf16: blocks is for memory alone (block_products.py)")
     parser.add_argument(
         "--programs", nargs="+", choices=PROGRAMS, default=PROGRAMS, help="which to measure, in this order")
     return parser.parse_args()
@@ -128,14 +138,14 @@ def main():
     compare(parse_arguments())
 
 
-def compare(arguments):
-    """Measures one job, writes the results and returns the rounds."""
+def compare(arguments, settings=None):
+    """Measures one job, writes the results and returns the rounds. `settings`: PyTorch's, where known."""
     described = machine()
     print(f"{arguments.model}, micro-batch {arguments.micro_batch} x {arguments.sequence_length} tokens, "
           f"{arguments.precision}\n{described['processor']}, {described['processors']} processors, "
           f"load {os.getloadavg()[0]:.1f}, {described['date']}, commit {described['commit'][:12]}",
           flush=True)
-    settings = settings_for(arguments, described["processors"])
+    settings = settings or settings_for(arguments, described["processors"])
     rounds = []
     for number in range(1, arguments.rounds + 1):
         results = {}

@@ -4,6 +4,14 @@ package func float32(bfloat16 bits: UInt16) -> Float {
   Float(bitPattern: UInt32(bits) << 16)
 }
 
+/// The bfloat16 bits nearest to a float32, ties to even; beyond the largest number infinity, a NaN made quiet.
+@inline(__always)
+package func bfloat16Bits(of number: Float) -> UInt16 {
+  let bits = number.bitPattern
+  if number.isNaN { return UInt16(truncatingIfNeeded: bits >> 16) | 0x40 }
+  return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
+}
+
 /// The float32 with the value of an IEEE 754 binary16's bits, in integer arithmetic. Exact for every
 /// number, subnormal ones and infinities included; a NaN keeps its payload.
 @inline(__always)

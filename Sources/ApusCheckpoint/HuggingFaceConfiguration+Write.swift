@@ -2,8 +2,8 @@ import ApusCore
 import ApusModels
 
 extension HuggingFaceConfiguration {
-  /// The `config.json` of a model whose weights are float32.
-  static func json(of model: ModelConfiguration, tokens: SpecialTokens) -> JSONValue {
+  /// The `config.json` of a model whose weights are stored as `type`.
+  static func json(of model: ModelConfiguration, as type: WeightType, tokens: SpecialTokens) -> JSONValue {
     var members: [JSONMember]
     switch model.family {
     case .gpt2:
@@ -45,7 +45,7 @@ extension HuggingFaceConfiguration {
     members += [
       JSONMember("tie_word_embeddings", .bool(model.tiedEmbeddings)),
       JSONMember("vocab_size", .number(model.vocabularySize)),
-      JSONMember("torch_dtype", .string("float32")),
+      JSONMember("torch_dtype", .string(type.torchName)),
       JSONMember("use_cache", .bool(true)),
     ]
     return .object(members + tokenMembers(tokens))

@@ -15,18 +15,20 @@ extension HuggingFaceFolder {
   /// Parameters pass through a buffer of about this many numbers.
   private static let bufferElements = 1 << 22
 
-  /// Writes a folder that `transformers` loads: float32 weights, configuration and, if given, tokenizer.
+  /// Writes a folder that `transformers` loads: weights, configuration and, if given, tokenizer.
   ///
   /// The folder is written aside, flushed and renamed, so it is either whole or not there.
   /// - Parameters:
   ///   - folder: must not exist, or be empty.
   ///   - tokenizerFile: a `tokenizer.json` to copy.
+  ///   - type: of the weights; the numbers are rounded to it, to nearest even.
   ///   - shardBytes: weights of more bytes are divided into files of at most this size with an index; a
   ///     single larger parameter gets a file of its own.
   ///   - tensors: gives the numbers, in parts, in the order of `HuggingFaceNames.tensors(of:)`.
   package static func write(
     to folder: URL, configuration: ModelConfiguration, specialTokens: SpecialTokens = SpecialTokens(),
-    tokenizerFile: URL? = nil, shardBytes: Int = defaultShardBytes, tensors: RowProvider
+    tokenizerFile: URL? = nil, as type: WeightType = .float32, shardBytes: Int = defaultShardBytes,
+    tensors: RowProvider
   ) throws(CheckpointError) {
     var problems = HuggingFaceConfiguration.impossibilities(of: configuration)
     if configuration.hiddenSize % configuration.headCount != 0 {
@@ -40,8 +42,10 @@ extension HuggingFaceFolder {
     }
     let parent = folder.deletingLastPathComponent().path
     try Disk.createFolder(parent)
-    let shards = divide(HuggingFaceNames.tensors(of: configuration), into: shardBytes)
-    let weightBytes = shards.reduce(0) { $0 + SafetensorsWriter.fileBytes(entries($1), metadata: metadata) }
+    let shards = divide(HuggingFaceNames.tensors(of: configuration), as: type, into: shardBytes)
+    let weightBytes = shards.reduce(0) {
+      $0 + SafetensorsWriter.fileBytes(entries($1, as: type), metadata: metadata)
+    }
     try Disk.requireSpace(weightBytes + (1 << 20), at: parent)
 
     let aside = folder.deletingLastPathComponent().appendingPathComponent(
@@ -50,8 +54,9 @@ extension HuggingFaceFolder {
     do {
       try Disk.createFolder(aside.path)
       try writeTexts(
-        to: aside, configuration: configuration, specialTokens: specialTokens, tokenizerFile: tokenizerFile)
-      try writeWeights(shards, to: aside, tensors: tensors)
+        to: aside, configuration: configuration, as: type, specialTokens: specialTokens,
+        tokenizerFile: tokenizerFile)
+      try writeWeights(shards, as: type, to: aside, tensors: tensors)
       try Disk.synchronizeFolder(aside.path)
       try Disk.rename(aside.path, to: folder.path)
       try Disk.synchronizeFolder(parent)
@@ -65,11 +70,12 @@ extension HuggingFaceFolder {
   /// Writes a folder with the parameters of a checkpoint or of another folder.
   package static func write(
     to folder: URL, configuration: ModelConfiguration, specialTokens: SpecialTokens = SpecialTokens(),
-    tokenizerFile: URL? = nil, shardBytes: Int = defaultShardBytes, from source: some TensorSource
+    tokenizerFile: URL? = nil, as type: WeightType = .float32, shardBytes: Int = defaultShardBytes,
+    from source: some TensorSource
   ) throws(CheckpointError) {
     try write(
       to: folder, configuration: configuration, specialTokens: specialTokens, tokenizerFile: tokenizerFile,
-      shardBytes: shardBytes
+      as: type, shardBytes: shardBytes
     ) { (tensor, rows, buffer) throws(CheckpointError) in
       let stored = try source.shape(of: tensor.name)
       guard stored == tensor.shape else {
@@ -84,16 +90,18 @@ extension HuggingFaceFolder {
 
   private static var metadata: [(String, String)] { [("format", "pt")] }
 
-  private static func entries(_ tensors: [ExchangeTensor]) -> [SafetensorsEntry] {
-    tensors.map { SafetensorsEntry(name: $0.name, type: .float32, shape: $0.shape) }
+  private static func entries(_ tensors: [ExchangeTensor], as type: WeightType) -> [SafetensorsEntry] {
+    tensors.map { SafetensorsEntry(name: $0.name, type: type.stored, shape: $0.shape) }
   }
 
   /// Consecutive parameters that together stay within `shardBytes` where a single one does.
-  private static func divide(_ tensors: [ExchangeTensor], into shardBytes: Int) -> [[ExchangeTensor]] {
+  private static func divide(
+    _ tensors: [ExchangeTensor], as type: WeightType, into shardBytes: Int
+  ) -> [[ExchangeTensor]] {
     var shards: [[ExchangeTensor]] = [[]]
     var filled = 0
     for tensor in tensors {
-      let bytes = tensor.elementCount * 4
+      let bytes = tensor.elementCount * type.stored.byteCount
       if filled > 0, filled + bytes > shardBytes {
         shards.append([])
         filled = 0
@@ -105,7 +113,7 @@ extension HuggingFaceFolder {
   }
 
   private static func writeWeights(
-    _ shards: [[ExchangeTensor]], to folder: URL, tensors: RowProvider
+    _ shards: [[ExchangeTensor]], as type: WeightType, to folder: URL, tensors: RowProvider
   ) throws(CheckpointError) {
     var places: [JSONMember] = []
     for (number, shard) in shards.enumerated() {
@@ -113,7 +121,7 @@ extension HuggingFaceFolder {
         shards.count == 1
         ? HuggingFaceWeights.singleFile
         : "model-\(fiveDigits(number + 1))-of-\(fiveDigits(shards.count)).safetensors"
-      try writeShard(shard, to: folder.appendingPathComponent(name).path, tensors: tensors)
+      try writeShard(shard, as: type, to: folder.appendingPathComponent(name).path, tensors: tensors)
       places += shard.map { JSONMember($0.name, .string(name)) }
     }
     guard shards.count > 1 else { return }
@@ -123,7 +131,7 @@ extension HuggingFaceFolder {
         "metadata",
         .object([
           JSONMember("total_parameters", .number(parameters)),
-          JSONMember("total_size", .number(4 * parameters)),
+          JSONMember("total_size", .number(type.stored.byteCount * parameters)),
         ])),
       JSONMember("weight_map", .object(places.sorted { $0.key < $1.key })),
     ])
@@ -131,9 +139,9 @@ extension HuggingFaceFolder {
   }
 
   private static func writeShard(
-    _ shard: [ExchangeTensor], to path: String, tensors: RowProvider
+    _ shard: [ExchangeTensor], as type: WeightType, to path: String, tensors: RowProvider
   ) throws(CheckpointError) {
-    var writer = try SafetensorsWriter.create(path, tensors: entries(shard), metadata: metadata)
+    var writer = try SafetensorsWriter.create(path, tensors: entries(shard, as: type), metadata: metadata)
     let largestRow = shard.map { $0.elementCount / max(1, $0.shape[0]) }.max() ?? 1
     let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: max(bufferElements, largestRow))
     defer { buffer.deallocate() }
@@ -144,17 +152,19 @@ extension HuggingFaceFolder {
         let rows = first..<min(first + rowsAtOnce, tensor.shape[0])
         let part = UnsafeMutableBufferPointer(rebasing: buffer[0..<rows.count * rowElements])
         try tensors(tensor, rows, part)
-        try writer.append(UnsafeRawBufferPointer(part))
+        try writer.append(type.round(part))
       }
     }
     _ = try writer.finish()
   }
 
   private static func writeTexts(
-    to folder: URL, configuration: ModelConfiguration, specialTokens: SpecialTokens, tokenizerFile: URL?
+    to folder: URL, configuration: ModelConfiguration, as type: WeightType, specialTokens: SpecialTokens,
+    tokenizerFile: URL?
   ) throws(CheckpointError) {
     try writeJSON(
-      HuggingFaceConfiguration.json(of: configuration, tokens: specialTokens), to: folder, "config.json")
+      HuggingFaceConfiguration.json(of: configuration, as: type, tokens: specialTokens), to: folder,
+      "config.json")
     try writeJSON(
       HuggingFaceConfiguration.generationJSON(tokens: specialTokens), to: folder, "generation_config.json")
     guard let tokenizerFile else { return }

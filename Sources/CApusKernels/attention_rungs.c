@@ -1,5 +1,6 @@
 // The ladder below FlashAttention-2: the same attention as plain loops, with the matrix of scores in memory,
-// and as FlashAttention-1. For measurements; every rung gives the same numbers within rounding.
+// and as FlashAttention-1. For measurements; every rung gives the same numbers within rounding. All element types
+// are widened to float32 before anything is computed, as in FlashAttention-2's kernel.
 //
 // A task is one head of one sequence: none of these splits a head between threads.
 #include "attention.h"
@@ -10,42 +11,55 @@ enum { QUERIES = 96, KEYS = 96 };
 
 typedef struct {
   const apus_attention_shape *shape;
-  float *o, *lse;
-  const float *q, *k, *v;
+  const apus_attention_element *element;
+  apus_element type;
+  void *o;
+  float *lse;
+  const void *q, *k, *v;
   char *slots;
   int64_t slot_bytes, padded;
 } rung_work;
 
 // One head: its first row of each tensor, and where its statistics go.
 typedef struct {
-  const float *q, *k, *v;
-  float *o, *lse;
+  const void *q, *k, *v;
+  void *o;
+  float *lse;
 } rung_head;
 
 static rung_head head_of(const rung_work *w, int64_t index) {
   const apus_attention_shape *s = w->shape;
   const int64_t head = index % s->Hq, kv = head / (s->Hq / s->Hkv), token = index / s->Hq * s->S;
+  const apus_attention_element *e = w->element;
   return (rung_head){
-      .q = w->q + token * s->q_stride + head * s->headSize,
-      .k = w->k + token * s->k_stride + kv * s->headSize,
-      .v = w->v + token * s->v_stride + kv * s->headSize,
-      .o = w->o + token * s->o_stride + head * s->headSize,
+      .q = apus_attention_at(e, w->q, token * s->q_stride + head * s->headSize),
+      .k = apus_attention_at(e, w->k, token * s->k_stride + kv * s->headSize),
+      .v = apus_attention_at(e, w->v, token * s->v_stride + kv * s->headSize),
+      .o = (char *)w->o + (token * s->o_stride + head * s->headSize) * e->bytes,
       .lse = w->lse + head * s->batch * s->S + token};
 }
 
 static float *slot(const rung_work *w) { return (float *)(w->slots + apus_thread_slot() * w->slot_bytes); }
 
+// Rows and columns of the S x S matrix: S in whole tiles of 6 and 16.
+static int64_t whole_tiles(int64_t S) { return apus_round_up(S, TILE_ROWS * PANEL); }
+
+// The head's queries, keys and values are widened first: what is measured is one number at a time of float32.
 static void scalar_head(void *context, int64_t index) {
   const rung_work *w = context;
   const apus_attention_shape *s = w->shape;
   const rung_head h = head_of(w, index);
-  float *weights = slot(w);
+  const int64_t size = s->headSize, count = s->S * size;
+  float *weights = slot(w), *q = weights + whole_tiles(s->S), *k = q + count, *v = k + count, *o = v + count;
+  apus_widen_rows(q, size, h.q, s->q_stride, w->type, s->S, size);
+  apus_widen_rows(k, size, h.k, s->k_stride, w->type, s->S, size);
+  apus_widen_rows(v, size, h.v, s->v_stride, w->type, s->S, size);
   for (int64_t i = 0; i < s->S; i++) {
     float largest = -INFINITY, sum = 0;
     for (int64_t j = 0; j <= i; j++) {
       float score = 0;
 #pragma clang loop vectorize(disable)
-      for (int64_t d = 0; d < s->headSize; d++) score += h.q[i * s->q_stride + d] * h.k[j * s->k_stride + d];
+      for (int64_t d = 0; d < size; d++) score += q[i * size + d] * k[j * size + d];
       weights[j] = score * s->scale;
       largest = weights[j] > largest ? weights[j] : largest;
     }
@@ -54,14 +68,15 @@ static void scalar_head(void *context, int64_t index) {
       weights[j] = expf(weights[j] - largest);
       sum += weights[j];
     }
-    for (int64_t d = 0; d < s->headSize; d++) {
+    for (int64_t d = 0; d < size; d++) {
       float value = 0;
 #pragma clang loop vectorize(disable)
-      for (int64_t j = 0; j <= i; j++) value += weights[j] * h.v[j * s->v_stride + d];
-      h.o[i * s->o_stride + d] = value / sum;
+      for (int64_t j = 0; j <= i; j++) value += weights[j] * v[j * size + d];
+      o[i * size + d] = value / sum;
     }
     h.lse[i] = largest + logf(sum);
   }
+  w->element->store(h.o, s->o_stride, o, size, s->S, size, NULL);
 }
 
 // c (rows x columns, both padded to the tile) = a b, from panel matrices of `a_rows` and `depth` rows.
@@ -77,14 +92,11 @@ APUS_INLINE void multiply(
   }
 }
 
-// Rows and columns of the S x S matrix: S in whole tiles of 6 and 16.
-static int64_t whole_tiles(int64_t S) { return apus_round_up(S, TILE_ROWS * PANEL); }
-
 APUS_CLONES static void unfused_head(void *context, int64_t index) {
   APUS_FUSED_MATH
   const rung_work *w = context;
   const apus_attention_shape *s = w->shape;
-  const apus_attention_element *e = apus_attention_element_of(APUS_F32);
+  const apus_attention_element *e = w->element;
   const rung_head h = head_of(w, index);
   const int64_t size = s->headSize, padded = w->padded, n = whole_tiles(s->S), stride = n + SCORE_PADDING;
   float *a = slot(w), *b = a + n * padded, *scores = b + n * padded;
@@ -155,7 +167,7 @@ APUS_INLINE void normalised_softmax(
 APUS_CLONES static void flash1_head(void *context, int64_t index) {
   const rung_work *w = context;
   const apus_attention_shape *s = w->shape;
-  const apus_attention_element *e = apus_attention_element_of(APUS_F32);
+  const apus_attention_element *e = w->element;
   const rung_head h = head_of(w, index);
   const int64_t size = s->headSize, padded = w->padded, n = whole_tiles(s->S), stride = KEYS + SCORE_PADDING;
   float *o = slot(w), *largest = o + n * padded, *sums = largest + n, *q = sums + n;
@@ -167,12 +179,12 @@ APUS_CLONES static void flash1_head(void *context, int64_t index) {
   }
   for (int64_t key = 0; key < s->S; key += KEYS) {
     const int64_t keys = apus_min(KEYS, s->S - key);
-    e->pack(values, KEYS, h.k + key * s->k_stride, s->k_stride, keys, size, 1.0f);
+    e->pack(values, KEYS, apus_attention_at(e, h.k, key * s->k_stride), s->k_stride, keys, size, 1.0f);
     apus_transpose_panels(keys_t, values, KEYS, padded);
-    e->pack(values, KEYS, h.v + key * s->v_stride, s->v_stride, keys, size, 1.0f);
+    e->pack(values, KEYS, apus_attention_at(e, h.v, key * s->v_stride), s->v_stride, keys, size, 1.0f);
     for (int64_t query = key; query < s->S; query += QUERIES) {
       const int64_t rows = apus_min(QUERIES, s->S - query);
-      e->pack(q, QUERIES, h.q + query * s->q_stride, s->q_stride, rows, size, s->scale * LOG2_E);
+      e->pack(q, QUERIES, apus_attention_at(e, h.q, query * s->q_stride), s->q_stride, rows, size, s->scale * LOG2_E);
       for (int64_t row = 0; row < rows; row += TILE_ROWS) {
         const int64_t valid = query + row + 1 - key, visible = apus_min(keys, valid + TILE_ROWS - 1);
         const int64_t columns = apus_round_up(visible, PANEL), at = query + row;
@@ -193,7 +205,7 @@ APUS_CLONES static void flash1_head(void *context, int64_t index) {
 // Bytes of one thread's scratch.
 static int64_t slot_bytes(apus_attention_rung rung, const apus_attention_shape *s) {
   const int64_t n = whole_tiles(s->S), padded = apus_round_up(s->headSize, PANEL);
-  int64_t floats = n;
+  int64_t floats = n + 4 * s->S * s->headSize;
   // The scores' place also holds the keys before they are transposed.
   if (rung == APUS_ATTENTION_UNFUSED) floats = 2 * n * padded + n * apus_max(n + SCORE_PADDING, padded);
   if (rung == APUS_ATTENTION_FLASH1) {
@@ -204,20 +216,25 @@ static int64_t slot_bytes(apus_attention_rung rung, const apus_attention_shape *
 
 int64_t apus_attention_rung_scratch_bytes(
     apus_attention_rung rung, const apus_attention_shape *shape, int threads) {
-  if (rung == APUS_ATTENTION_FLASH2) return apus_attention_scratch_bytes_f32(shape, threads, 0);
+  if (rung == APUS_ATTENTION_FLASH2) return apus_attention_forward_scratch_bytes(shape, threads);
   return 64 + threads * slot_bytes(rung, shape);
 }
 
-void apus_attention_rung_forward_f32(
-    apus_attention_rung rung, const apus_attention_shape *shape, float *o, float *lse, const float *q,
-    const float *k, const float *v, void *scratch) {
+void apus_attention_rung_forward(
+    apus_attention_rung rung, apus_element type, const apus_attention_shape *shape, void *o, float *lse,
+    const void *q, const void *k, const void *v, void *scratch) {
+  const apus_attention_element *element = apus_attention_element_of(type);
   if (rung == APUS_ATTENTION_FLASH2) {
-    apus_attention_forward_f32(shape, o, lse, q, k, v, scratch);
+    const apus_attention_forward_call call = {
+        .shape = shape, .element = element, .o = o, .lse = lse, .q = q, .k = k, .v = v,
+        .k_stride = shape->k_stride, .v_stride = shape->v_stride, .scratch = scratch};
+    apus_attention_run_forward(&call, 1);
     return;
   }
   rung_work w = {
-      .shape = shape, .o = o, .lse = lse, .q = q, .k = k, .v = v, .slot_bytes = slot_bytes(rung, shape),
-      .padded = apus_round_up(shape->headSize, PANEL), .slots = (char *)apus_attention_align(scratch)};
+      .shape = shape, .element = element, .type = type, .o = o, .lse = lse, .q = q, .k = k, .v = v,
+      .slot_bytes = slot_bytes(rung, shape), .padded = apus_round_up(shape->headSize, PANEL),
+      .slots = (char *)apus_attention_align(scratch)};
   const apus_task tasks[] = {scalar_head, unfused_head, flash1_head};
   const int64_t heads = shape->batch * shape->Hq;
   apus_for(heads, heads * shape->S * shape->headSize, tasks[rung], &w);

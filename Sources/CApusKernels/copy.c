@@ -1,5 +1,5 @@
-// Copies, additions and conversions between element types, alone and with the sum of squares of the result.
-#include "squares.h"
+// Copies, additions and conversions between element types.
+#include "element.h"
 
 #define APUS_BODY "../copy.h"
 #include "apus_each_pair.h"

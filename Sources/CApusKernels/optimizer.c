@@ -5,7 +5,7 @@
 enum { ADAMW_CHUNK = 1024 };
 
 typedef struct {
-  void *weights;  // the 16-bit weights, or null
+  void *weights;  // the rounded weights, or null
   float *p, *m, *v;
   const void *gradient;
   apus_element gradient_type;
@@ -28,50 +28,18 @@ APUS_INLINE void update(
   }
 }
 
-static adamw_work prepare(
-    float *p, float *m, float *v, const void *gradient, int64_t n, float learning_rate, float beta1,
-    float beta2, float epsilon, float weight_decay, float correction1, float correction2,
-    float gradient_scale) {
-  return (adamw_work){
-      .p = p, .m = m, .v = v, .gradient = gradient, .n = n, .decay = learning_rate * weight_decay,
-      .beta1 = beta1, .beta2 = beta2, .rest1 = 1.0f - beta1, .rest2 = 1.0f - beta2, .epsilon = epsilon,
-      .step = learning_rate / correction1, .inverse_correction2 = 1.0f / correction2,
-      .gradient_scale = gradient_scale};
-}
-
 #define APUS_BODY "../optimizer.h"
 #include "apus_each_element.h"
 
-void apus_adamw_f32(
-    float *p, float *m, float *v, const float *gradient, int64_t n, float learning_rate, float beta1,
-    float beta2, float epsilon, float weight_decay, float correction1, float correction2,
-    float gradient_scale) {
-  adamw_work w = prepare(
-      p, m, v, gradient, n, learning_rate, beta1, beta2, epsilon, weight_decay, correction1, correction2,
-      gradient_scale);
-  apus_for(apus_ceil_div(n, APUS_BLOCK), n, apus_adamw_block_f32, &w);
-}
-
-void apus_adamw_bf16(
-    apus_bf16 *weights, float *master, float *m, float *v, const void *gradient, apus_element gradient_type,
-    int64_t n, float learning_rate, float beta1, float beta2, float epsilon, float weight_decay,
-    float correction1, float correction2, float gradient_scale) {
-  adamw_work w = prepare(
-      master, m, v, gradient, n, learning_rate, beta1, beta2, epsilon, weight_decay, correction1, correction2,
-      gradient_scale);
-  w.weights = weights;
-  w.gradient_type = gradient_type;
-  apus_for(apus_ceil_div(n, APUS_BLOCK), n, apus_adamw_block_bf16, &w);
-}
-
-void apus_adamw_f16(
-    apus_f16 *weights, float *master, float *m, float *v, const void *gradient, apus_element gradient_type,
-    int64_t n, float learning_rate, float beta1, float beta2, float epsilon, float weight_decay,
-    float correction1, float correction2, float gradient_scale) {
-  adamw_work w = prepare(
-      master, m, v, gradient, n, learning_rate, beta1, beta2, epsilon, weight_decay, correction1, correction2,
-      gradient_scale);
-  w.weights = weights;
-  w.gradient_type = gradient_type;
-  apus_for(apus_ceil_div(n, APUS_BLOCK), n, apus_adamw_block_f16, &w);
+void apus_adamw(
+    void *weights, apus_element weights_type, float *p, float *m, float *v, const void *gradient,
+    apus_element gradient_type, int64_t n, float learning_rate, float beta1, float beta2, float epsilon,
+    float weight_decay, float correction1, float correction2, float gradient_scale) {
+  adamw_work w = {
+      .weights = weights, .p = p, .m = m, .v = v, .gradient = gradient, .gradient_type = gradient_type, .n = n,
+      .decay = learning_rate * weight_decay, .beta1 = beta1, .beta2 = beta2, .rest1 = 1.0f - beta1,
+      .rest2 = 1.0f - beta2, .epsilon = epsilon, .step = learning_rate / correction1,
+      .inverse_correction2 = 1.0f / correction2, .gradient_scale = gradient_scale};
+  const apus_task tasks[] = {apus_adamw_block_f32, apus_adamw_block_bf16, apus_adamw_block_f16};
+  apus_for(apus_ceil_div(n, APUS_BLOCK), n, tasks[weights_type], &w);
 }

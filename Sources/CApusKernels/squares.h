@@ -1,39 +1,33 @@
-// Sums of squares in double precision: a tensor is cut into blocks of 65,536 elements and these into chunks,
-// and every sum is taken in a fixed order, so that kernels which form it on the way give the same bits.
-#ifndef APUS_SQUARES_H
-#define APUS_SQUARES_H
-#include "element.h"
+// Body of squares.c, once an element type.
+#define WORK APUS_OF(squares_work)
+typedef struct {
+  const APUS_ELEMENT *x;
+  int64_t n;
+  double sums[APUS_SQUARES_ROUND];
+} WORK;
 
-// Blocks whose sums one round keeps on the stack: 256 * 65,536 elements. A chunk stays in the first-level
-// cache.
-enum { APUS_SQUARES_BLOCK = 65536, APUS_SQUARES_ROUND = 256, APUS_SQUARES_CHUNK = 2048 };
-
-typedef float apus_v8_unaligned __attribute__((ext_vector_type(8), aligned(4)));
-typedef double apus_d8 __attribute__((ext_vector_type(8)));
-
-// The sum of squares of up to a chunk of floats.
-APUS_INLINE double apus_squares_of_chunk(const float *x, int64_t count) {
-  APUS_FUSED_MATH
-  apus_d8 a = 0, b = 0;
-  int64_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    apus_d8 x0 = __builtin_convertvector(*(const apus_v8_unaligned *)(x + i), apus_d8);
-    apus_d8 x1 = __builtin_convertvector(*(const apus_v8_unaligned *)(x + i + 8), apus_d8);
-    a += x0 * x0;
-    b += x1 * x1;
+APUS_CLONES static void APUS_OF(squares_block)(void *context, int64_t block) {
+  WORK *w = context;
+  const int64_t first = block * APUS_SQUARES_BLOCK, last = apus_min(w->n, first + APUS_SQUARES_BLOCK);
+  float wide[APUS_SQUARES_CHUNK];
+  double sum = 0;
+  for (int64_t at = first; at < last; at += APUS_SQUARES_CHUNK) {
+    const APUS_ELEMENT *x = w->x + at;
+    const int64_t count = apus_min(last - at, APUS_SQUARES_CHUNK);
+    for (int64_t i = 0; i < count; i++) wide[i] = APUS_WIDEN(x[i]);
+    sum += apus_squares_of_chunk(wide, count);
   }
-  a += b;
-  double sum = ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
-  for (; i < count; i++) sum += (double)x[i] * (double)x[i];
-  return sum;
+  w->sums[block] = sum;
 }
 
-// Runs `task` on every block of one round and adds up what it left in `sums`.
-APUS_INLINE double apus_squares_of_round(int64_t n, const double *sums, apus_task task, void *context) {
-  int64_t blocks = apus_ceil_div(n, APUS_SQUARES_BLOCK);
+double APUS_OF(sum_of_squares)(const APUS_ELEMENT *x, int64_t n) {
   double total = 0;
-  apus_for(blocks, n, task, context);
-  for (int64_t i = 0; i < blocks; i++) total += sums[i];
+  while (n > 0) {
+    WORK w = {.x = x, .n = apus_min(n, (int64_t)APUS_SQUARES_ROUND * APUS_SQUARES_BLOCK)};
+    total += apus_squares_of_round(w.n, w.sums, APUS_OF(squares_block), &w);
+    x += w.n;
+    n -= w.n;
+  }
   return total;
 }
-#endif
+#undef WORK

@@ -246,6 +246,14 @@ int apus_product_run(
   return dnnl_stream_wait(stream);
 }
 
+void apus_product_fault(const apus_product *product, int status, char *message, int64_t capacity) {
+  const apus_product_shape *s = &product->shape;
+  snprintf(message, (size_t)capacity,
+      "oneDNN %s, %s: product of M %lld, N %lld, K %lld, strides %lld, %lld, %lld: %s", onednn.version,
+      product->implementation, (long long)s->m, (long long)s->n, (long long)s->k, (long long)s->a_stride,
+      (long long)s->b_stride, (long long)s->c_stride, dnnl_status2str((dnnl_status_t)status));
+}
+
 void apus_product_destroy(apus_product *product) {
   if (product == NULL) return;
   for (int i = 0; i < argument_capacity; i++) {

@@ -40,6 +40,20 @@ import Testing
     #expect(float32(bfloat16: 0x3FC0) == 1.5 && float32(bfloat16: 0x8000).sign == .minus)
   }
 
+  /// Every bfloat16 is its own nearest; halfway to the next it is the even one, beyond that the next.
+  @Test func everyNumberRoundsToTheNearestBFloat16() {
+    for bits in UInt16.min...UInt16.max where bits & 0x7F80 != 0x7F80 {
+      let exact = UInt32(bits) << 16
+      let found = [0, 0x7FFF, 0x8000, 0x8001].map { bfloat16Bits(of: Float(bitPattern: exact + $0)) }
+      if found != [bits, bits, bits + bits % 2, bits + 1] {
+        Issue.record("bfloat16 \(bits) and the numbers above it became \(found)")
+      }
+    }
+    #expect(bfloat16Bits(of: .infinity) == 0x7F80 && bfloat16Bits(of: -.infinity) == 0xFF80)
+    #expect(bfloat16Bits(of: .greatestFiniteMagnitude) == 0x7F80)
+    #expect(float32(bfloat16: bfloat16Bits(of: Float(bitPattern: 0x7F80_0001))).isNaN)
+  }
+
   @Test func everyMalformedHeaderIsNamed() throws {
     let scratch = Scratch()
     func entry(_ begin: Int, _ end: Int, shape: String = "[2]", type: String = "F32") -> String {

@@ -28,6 +28,33 @@ import Testing
     }
   }
 
+  /// bf16 weights take half the bytes, are the rounded numbers, and say so in `config.json`.
+  @Test func exportedInBFloat16() throws {
+    let folder = try ProgramFolder()
+    try folder.copy("ApusCheckpointTests/llama-untied-stretched", as: "hf")
+    try folder.succeed("import", "hf", "--output", "run")
+    for (precision, name) in [("fp32", "wide"), ("bf16", "half")] {
+      try folder.succeed("export", "run", "--output", name, "--precision", precision)
+    }
+    let (wide, half) = (
+      try HuggingFaceFolder(opening: folder.url.appending(path: "wide")),
+      try HuggingFaceFolder(opening: folder.url.appending(path: "half"))
+    )
+    var rounded = 0
+    for tensor in wide.tensors {
+      let (before, after) = (try numbers(of: tensor, in: wide), try numbers(of: tensor, in: half))
+      #expect(before.map { UInt32(bfloat16Bits(of: Float(bitPattern: $0))) << 16 } == after, "\(tensor.name)")
+      rounded += zip(before, after).count { $0 != $1 }
+    }
+    #expect(rounded > 0)
+    #expect(half.configuration == wide.configuration)
+    #expect(String(decoding: try folder.read("half/config.json"), as: UTF8.self).contains("\"bfloat16\""))
+    let bytes = try ["wide", "half"].map { try folder.read("\($0)/model.safetensors").count }
+    let numbers = wide.tensors.reduce(0) { $0 + $1.elementCount }
+    // A difference in the headers' lengths is all that is allowed beside the numbers.
+    #expect(abs(bytes[0] - bytes[1] - 2 * numbers) <= 8 * wide.tensors.count)
+  }
+
   private func numbers(of tensor: ExchangeTensor, in folder: HuggingFaceFolder) throws -> [UInt32] {
     var floats = [Float](repeating: 0, count: tensor.elementCount)
     try floats.withUnsafeMutableBufferPointer { try folder.read(tensor.name, into: $0.baseAddress!) }

@@ -19,9 +19,32 @@ extension KernelTests {
         var shape = c
         let bytes = apus_attention_rung_scratch_bytes(rung, &shape, 3)
         var scratch = [Float](repeating: .nan, count: Int(bytes) / 4 + 1)
-        apus_attention_rung_forward_f32(rung, &shape, out[0], out[1], q, k, v, &scratch)
+        apus_attention_rung_forward(rung, APUS_F32, &shape, out[0], out[1], q, k, v, &scratch)
       } reference: {
         Reference<Double>.attentionForward(s, $0[0], $0[1], q.doubles, k.doubles, v.doubles)
+      }
+    }
+  }
+
+  /// The rungs read 16-bit numbers exactly and round their results once.
+  @Test(arguments: HalfKernels.all, [APUS_ATTENTION_SCALAR, APUS_ATTENTION_UNFUSED, APUS_ATTENTION_FLASH1])
+  func halfRungs(_ half: HalfKernels, _ rung: apus_attention_rung) {
+    for sizes in Self.attentionCases {
+      let (c, s) = sizes.shapes
+      let T = s.batch * s.S
+      let q = Self.halves(half, T * s.qStride, seed: 1, range: 2)
+      let k = Self.halves(half, T * s.kStride, seed: 2, range: 2)
+      let v = Self.halves(half, T * s.vStride, seed: 3)
+      let unset = half.round([Float](repeating: 9, count: T * s.oStride))
+      let statistics = [Float](repeating: 9, count: T * s.Hq)
+      Self.compare("rung \(rung)", half, [unset], [statistics], within: Self.attended) { h, f in
+        var shape = c
+        let bytes = apus_attention_rung_scratch_bytes(rung, &shape, 3)
+        var scratch = [Float](repeating: .nan, count: Int(bytes) / 4 + 1)
+        apus_attention_rung_forward(rung, half.type, &shape, h[0], f[0], q, k, v, &scratch)
+      } reference: {
+        Reference<Double>.attentionForward(
+          s, $0[0], $0[1], half.doubles(q), half.doubles(k), half.doubles(v))
       }
     }
   }

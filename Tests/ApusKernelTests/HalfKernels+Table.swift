@@ -32,8 +32,6 @@ extension HalfKernels {
     crossEntropyBackward: apus_cross_entropy_backward_bf16,
     crossEntropyGradient: apus_cross_entropy_gradient_bf16,
     sumOfSquares: apus_sum_of_squares_bf16,
-    copySquares: apus_copy_squares_bf16_bf16,
-    adamw: apus_adamw_bf16,
     attentionForward: apus_attention_forward_bf16,
     attentionBackward: apus_attention_backward_bf16,
     attentionCached: apus_attention_cached_bf16)
@@ -67,8 +65,6 @@ extension HalfKernels {
     crossEntropyBackward: apus_cross_entropy_backward_f16,
     crossEntropyGradient: apus_cross_entropy_gradient_f16,
     sumOfSquares: apus_sum_of_squares_f16,
-    copySquares: apus_copy_squares_f16_f16,
-    adamw: apus_adamw_f16,
     attentionForward: apus_attention_forward_f16,
     attentionBackward: apus_attention_backward_f16,
     attentionCached: apus_attention_cached_f16)

@@ -59,12 +59,6 @@ struct HalfKernels: CustomTestStringConvertible, Sendable {
   let crossEntropyGradient:
     @Sendable @convention(c) (WideOut, HalfOut, Int64, WideOut, Ids, Int64, Int64, Float) -> Void
   let sumOfSquares: @Sendable @convention(c) (Half, Int64) -> Double
-  let copySquares: @Sendable @convention(c) (HalfOut, Half, Int64, Int32) -> Double
-  let adamw:
-    @Sendable @convention(c) (
-      HalfOut, WideOut, WideOut, WideOut, UnsafeRawPointer?, apus_element, Int64, Float, Float, Float, Float,
-      Float, Float, Float, Float
-    ) -> Void
   let attentionForward:
     @Sendable @convention(c) (
       UnsafePointer<apus_attention_shape>?, HalfOut, WideOut, Half, Half, Half, UnsafeMutableRawPointer?

@@ -11,8 +11,9 @@ extension KernelTests {
       Self.numbers(n, seed: 4, range: 0.1).map(abs),
     ]
     Self.compare("adamw", initial, within: Tolerance(absolute: 1e-7, relative: 1e-6)) {
-      apus_adamw_f32(
-        $0[0], $0[1], $0[2], gradient, Int64(n), 0.0078125, 0.875, 0.984375, 1e-8, 0.125, 0.5, 0.25, 0.75)
+      apus_adamw(
+        nil, APUS_F32, $0[0], $0[1], $0[2], gradient, APUS_F32, Int64(n), 0.0078125, 0.875, 0.984375, 1e-8,
+        0.125, 0.5, 0.25, 0.75)
     } reference: {
       Reference<Double>.adamw(
         $0[0], $0[1], $0[2], gradient.doubles, n, 0.0078125, 0.875, 0.984375, 1e-8, 0.125, 0.5, 0.25, 0.75)

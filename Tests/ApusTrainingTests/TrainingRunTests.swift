@@ -65,12 +65,21 @@ import Testing
     try scratch.content(run, step: step)
   }
 
-  @Test func aResumedRunEqualsTheUninterruptedOne() throws {
+  /// Also in the middle of a batch ramp, whose later steps have several micro-batches of which each step measures
+  /// the gradient's noise.
+  @Test(arguments: [
+    [],
+    [
+      "training.gradient_accumulation=3",
+      "training.batch_ramp=[{until_step: 2, global_batch_size: 2}, {until_step: 4, global_batch_size: 4}]",
+    ],
+  ])
+  func aResumedRunEqualsTheUninterruptedOne(_ overrides: [String]) throws {
     let scratch = try Scratch()
-    _ = try scratch.run(try scratch.configuration())
+    _ = try scratch.run(try scratch.configuration(overrides))
     try FileManager.default.copyItem(atPath: scratch.path("run"), toPath: scratch.path("half"))
     try FileManager.default.removeItem(atPath: scratch.path("half/checkpoints/step-00000006"))
-    _ = try scratch.run(try scratch.configuration(run: "half"), .resume)
+    _ = try scratch.run(try scratch.configuration(overrides, run: "half"), .resume)
     let (whole, resumed) = (
       try content(scratch, "run", step: 6), try content(scratch, "half", step: 6)
     )
@@ -83,6 +92,14 @@ import Testing
     #expect(metrics.map(\.step) == Array(1...6))
     #expect(metrics.map(\.loss) == first.map(\.loss))
     #expect(metrics.map(\.validationLoss) == first.map(\.validationLoss))
+    #expect(metrics.map(\.tokensSeen) == first.map(\.tokensSeen))
+    #expect(metrics.map(\.gradientSignal) == first.map(\.gradientSignal))
+    #expect(metrics.map(\.gradientNoise) == first.map(\.gradientNoise))
+    #expect(metrics.map(\.noiseScaleTokens) == first.map(\.noiseScaleTokens))
+    let microbatches = overrides.isEmpty ? [2, 2, 2, 2, 2, 2] : [1, 1, 2, 2, 3, 3]
+    #expect(metrics.map { $0.gradientNoise != nil } == microbatches.map { $0 > 1 })
+    let tokens = microbatches.indices.map { microbatches[...$0].reduce(0, +) * 2 * 24 }
+    #expect(metrics.map(\.tokensSeen) == tokens)
   }
 
   @Test func aRunLearnsAndLeavesItsFolder() throws {

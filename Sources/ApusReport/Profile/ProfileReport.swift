@@ -171,6 +171,8 @@ package struct ProfileReport: Codable, Hashable, Sendable {
     /// Matrix FLOPs that the program runs, recomputation included.
     package var programFLOPs: Double
     package var peakFLOPsPerSecond: Double
+    /// What the peak was measured on.
+    package var peakOf: String
     package var memoryBytesPerSecond: Double
     /// `modelFLOPs` a second over the peak.
     package var modelUtilization: Double
@@ -181,12 +183,13 @@ package struct ProfileReport: Codable, Hashable, Sendable {
     package var stepSeconds: Double
 
     package init(
-      modelFLOPs: Double, programFLOPs: Double, peakFLOPsPerSecond: Double, memoryBytesPerSecond: Double,
-      boundSeconds: Double, stepSeconds: Double
+      modelFLOPs: Double, programFLOPs: Double, peakFLOPsPerSecond: Double, peakOf: String,
+      memoryBytesPerSecond: Double, boundSeconds: Double, stepSeconds: Double
     ) {
       self.modelFLOPs = modelFLOPs
       self.programFLOPs = programFLOPs
       self.peakFLOPsPerSecond = peakFLOPsPerSecond
+      self.peakOf = peakOf
       self.memoryBytesPerSecond = memoryBytesPerSecond
       modelUtilization = modelFLOPs / stepSeconds / peakFLOPsPerSecond
       programUtilization = programFLOPs / stepSeconds / peakFLOPsPerSecond

@@ -29,7 +29,7 @@ package struct ProfileTables {
       (
         "arithmetic",
         "\(arithmetic.modelUtilization.percent()) of the peak of "
-          + "\((arithmetic.peakFLOPsPerSecond / 1e9).formatted(decimals: 1)) GFLOP/s with the model's FLOPs, "
+          + "\((arithmetic.peakFLOPsPerSecond / 1e9).formatted(decimals: 1)) GFLOP/s (\(arithmetic.peakOf)) with the model's FLOPs, "
           + "\(arithmetic.programUtilization.percent()) with the program's; every instruction at its own bound: "
           + "\((arithmetic.boundSeconds / arithmetic.stepSeconds).percent()) of the step"
       ),

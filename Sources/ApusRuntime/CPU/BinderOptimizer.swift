@@ -48,28 +48,15 @@ extension Binder {
     let (coefficient, control) = (floats(call.inputs[1]), floats(call.inputs[2]))
     let ranges = adamW.ranges.map { (own: $0.stretch.range(at: ranks.position), decays: $0.decays) }
       .filter { !$0.own.isEmpty }
-    guard call.outputs.count > 3 else {
-      let gradient = floats(gradient)
-      return { _ in
-        for range in ranges {
-          let (offset, decay) = (range.own.lowerBound, range.decays ? Float(adamW.weightDecay) : 0)
-          apus_adamw_f32(
-            p + offset, m + offset, v + offset, gradient + offset, Int64(range.own.count),
-            control[Control.learningRate.rawValue], Float(adamW.beta1), Float(adamW.beta2),
-            Float(adamW.epsilon), decay, control[Control.correction1.rawValue],
-            control[Control.correction2.rawValue], coefficient.pointee)
-        }
-      }
-    }
-    let weights = call.outputs[3].tensor
-    let update = weights.type == .bfloat16 ? apus_adamw_bf16 : apus_adamw_f16
-    let w = pointer(weights, weights.type, as: UInt16.self)
-    let (bytes, size, type) = (address(gradient), gradient.type.byteCount, gradient.type.kernelType)
+    let weights = call.outputs.count > 3 ? call.outputs[3].tensor : nil
+    let (rounded, type) = (weights.map(address), weights?.type ?? .float32)
+    let (g, gradientType) = (address(gradient), gradient.type)
     return { _ in
       for range in ranges {
         let (offset, decay) = (range.own.lowerBound, range.decays ? Float(adamW.weightDecay) : 0)
-        update(
-          w + offset, p + offset, m + offset, v + offset, bytes + offset * size, type, Int64(range.own.count),
+        apus_adamw(
+          rounded.map { $0 + offset * type.byteCount }, type.kernelType, p + offset, m + offset, v + offset,
+          g + offset * gradientType.byteCount, gradientType.kernelType, Int64(range.own.count),
           control[Control.learningRate.rawValue], Float(adamW.beta1), Float(adamW.beta2),
           Float(adamW.epsilon), decay, control[Control.correction1.rawValue],
           control[Control.correction2.rawValue], coefficient.pointee)

@@ -37,5 +37,8 @@ func run(
   _ bias: UnsafeRawPointer?, _ scratch: UnsafeMutableRawPointer?
 ) {
   let status = apus_product_run(product, a, b, c, bias, scratch)
-  require(status == 0, "the matrix library failed while running a product: status \(status)")
+  guard status != 0 else { return }
+  var message = [CChar](repeating: 0, count: 256)
+  apus_product_fault(product, status, &message, Int64(message.count))
+  require(false, String(decoding: message.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))
 }

@@ -71,6 +71,8 @@ package final class Executor {
   package func run(
     _ kind: Segment.Kind, microbatch: Int = 0, isLast: Bool = true
   ) throws(CommunicationError) {
+    // Kernels hold addresses in the arena and the library's products, which end with the executor.
+    defer { withExtendedLifetime(self) {} }
     for (kernel, condition) in kernels(kind) where condition.holds(isLast: isLast) { try kernel(microbatch) }
   }
 
@@ -78,6 +80,7 @@ package final class Executor {
   package func run(
     _ kind: Segment.Kind, microbatch: Int, isLast: Bool = true, addingTo seconds: inout [Double]
   ) throws(CommunicationError) {
+    defer { withExtendedLifetime(self) {} }
     for (index, (kernel, condition)) in kernels(kind).enumerated() where condition.holds(isLast: isLast) {
       let start = DispatchTime.now().uptimeNanoseconds
       try kernel(microbatch)

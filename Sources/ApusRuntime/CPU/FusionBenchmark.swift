@@ -1,3 +1,4 @@
+import ApusCore
 import CApusKernels
 import Foundation
 
@@ -40,7 +41,11 @@ package struct FusionBenchmark {
     apus_set_thread_count(Int32(threads))
     let ladders =
       normLadders(repeats) + elementLadders(repeats) + [optimizerLadder(repeats)]
-      + [(4, 256), (1, 1024), (1, 4096)].map { attentionLadder(batch: $0, sequence: $1, repeats) }
+      + [(4, 256), (1, 1024), (1, 4096)].flatMap { batch, sequence in
+        [ElementType.float32, .bfloat16].map {
+          attentionLadder(batch: batch, sequence: sequence, $0, repeats)
+        }
+      }
     memory.deallocate()
     return ladders
   }
@@ -140,25 +145,34 @@ package struct FusionBenchmark {
       work: "adamw and bf16 weights", shape: "\(n)", type: "float32, bfloat16", flops: 0,
       rungs: [
         rung("update, then round", repeats, bytes: (28 + 6) * n) {
-          apus_adamw_f32(master, m, v, gradient, Int64(n), 1e-9, 0.9, 0.95, 1e-8, 0, 1, 1, 1)
+          apus_adamw(
+            nil, APUS_F32, master, m, v, gradient, APUS_F32, Int64(n), 1e-9, 0.9, 0.95, 1e-8, 0, 1, 1, 1)
           apus_copy_f32_bf16(weights, master, Int64(n), 0)
         },
         rung("fused", repeats, bytes: (28 + 2) * n) {
-          apus_adamw_bf16(
-            weights, master, m, v, gradient, APUS_F32, Int64(n), 1e-9, 0.9, 0.95, 1e-8, 0, 1, 1, 1)
+          apus_adamw(
+            weights, APUS_BF16, master, m, v, gradient, APUS_F32, Int64(n), 1e-9, 0.9, 0.95, 1e-8, 0, 1, 1, 1)
         },
       ])
   }
 
-  /// Causal attention forward, 12 heads of 64; the scalar rung on one head and multiplied, up to 1,024 tokens.
-  private func attentionLadder(batch: Int, sequence: Int, _ repeats: Int) -> Ladder {
+  /// Causal attention forward, 12 heads of 64, of numbers in float32 or bf16; all rungs compute in float32.
+  private func attentionLadder(batch: Int, sequence: Int, _ type: ElementType, _ repeats: Int) -> Ladder {
     var shape = apus_attention_shape()
     (shape.batch, shape.S, shape.Hq, shape.Hkv, shape.headSize) = (Int64(batch), Int64(sequence), 12, 12, 64)
     (shape.q_stride, shape.k_stride, shape.v_stride, shape.o_stride) = (768, 768, 768, 768)
     shape.scale = 0.125
-    let (q, k, v, o, lse) = (at(0), at(4), at(8), at(12), at(16))
-    let operands = 4 * 4 * batch * sequence * 768
-    // Scores written and read by each of the passes over them: product, softmax, product.
+    let (o, lse) = (at(12), at(16))
+    let operandsInFloat = [at(0), at(4), at(8)]
+    let operandsInHalf = [halves(20), halves(24), halves(28)]
+    for (half, float) in zip(operandsInHalf, operandsInFloat) {
+      apus_copy_f32_bf16(half, float, Int64(batch * sequence * 768), 0)
+    }
+    let inputs =
+      type == .float32
+      ? operandsInFloat.map { UnsafeRawPointer($0) } : operandsInHalf.map { UnsafeRawPointer($0) }
+    let operands = 4 * type.byteCount * batch * sequence * 768
+    // Scores, in float32, written and read by each of the passes over them: product, softmax, product.
     let scores = 4 * batch * 12 * sequence * sequence
     let names: [(apus_attention_rung, String, Int)] = [
       (APUS_ATTENTION_UNFUSED, "unfused, scores in memory", operands + 4 * scores),
@@ -171,11 +185,12 @@ package struct FusionBenchmark {
         alignment: 64)
       defer { scratch.deallocate() }
       return rung(name, sequence > 1024 ? 1 : repeats, bytes: bytes) {
-        apus_attention_rung_forward_f32(kind, &shape, o, lse, q, k, v, scratch)
+        apus_attention_rung_forward(
+          kind, type.kernelType, &shape, o, lse, inputs[0], inputs[1], inputs[2], scratch)
       }
     }
     return Ladder(
-      work: "attention", shape: "\(batch) x \(sequence), 12 heads of 64", type: "float32",
+      work: "attention", shape: "\(batch) x \(sequence), 12 heads of 64", type: type.rawValue,
       flops: 4 * 64 * 12 * batch * sequence * (sequence + 1) / 2, rungs: rungs)
   }
 }

@@ -151,7 +151,9 @@ package struct KernelBenchmark {
       Case(
         kernel: "adamw", shape: "16777216", work: bytes(7 * p), bound: .memory,
         run: { [self] in
-          apus_adamw_f32(at(0), at(16), at(32), at(48), Int64(p), 1e-9, 0.9, 0.95, 1e-8, 0, 1, 1, 1)
+          apus_adamw(
+            nil, APUS_F32, at(0), at(16), at(32), at(48), APUS_F32, Int64(p), 1e-9, 0.9, 0.95, 1e-8, 0, 1, 1,
+            1)
         },
         scalar: { [self] in R.adamw(at(0), at(16), at(32), at(48), p, 1e-9, 0.9, 0.95, 1e-8, 0, 1, 1, 1) }),
     ]

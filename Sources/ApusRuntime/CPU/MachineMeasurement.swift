@@ -6,14 +6,24 @@ import Foundation
 
 /// What this machine's processor reaches: the bounds that a step is held against.
 package struct MachineMeasurement: Sendable, Codable {
-  /// Median FLOP/s of the square float32 product of each size.
+  /// Median FLOP/s of the square product of each size.
   package var productFLOPsPerSecond: [Int: Double]
+  /// What these products multiply.
+  package var type: ElementType
+  /// The matrix library's name of the code that multiplied the largest, such as `gemm:jit` or `convert:sgemm`.
+  package var implementation: String
   /// Bytes read and written a second by adding two long vectors into a third.
   package var memoryBytesPerSecond: Double
   package var threads: Int
 
   /// The best median over the sizes.
   package var peakFLOPsPerSecond: Double { productFLOPsPerSecond.values.max() ?? 0 }
+
+  /// What the peak is a peak of: the operands, and how they are multiplied where not as they are stored.
+  package var peakText: String {
+    "square \(type.shortName) products"
+      + (implementation.hasPrefix("convert:") ? ", widened to float32 block by block" : "")
+  }
 
   /// Sizes of the square products that define the measured peak.
   package static let sizes = [1024, 1536, 2048, 3072, 4096]
@@ -25,7 +35,8 @@ package struct MachineMeasurement: Sendable, Codable {
   ) throws(RuntimeFailure) -> MachineMeasurement {
     apus_set_thread_count(Int32(threads))
     let products = ProductCache()
-    var results: [Int: Double] = [:]
+    defer { withExtendedLifetime(products) {} }
+    var (results, implementation): ([Int: Double], String) = ([:], "")
     for size in sizes {
       let arena = try Arena(byteCount: 3 * size * size * 4)
       let floats = arena.base.assumingMemoryBound(to: Float.self)
@@ -37,6 +48,7 @@ package struct MachineMeasurement: Sendable, Codable {
       } catch {
         throw .matrixLibrary(label: "the machine measurement", reason: error.reason)
       }
+      implementation = String(cString: apus_product_implementation(product))
       let scratch = UnsafeMutableRawPointer.allocate(
         byteCount: max(64, Int(apus_product_scratch_bytes(product))), alignment: 64)
       defer { scratch.deallocate() }
@@ -44,7 +56,7 @@ package struct MachineMeasurement: Sendable, Codable {
       results[size] = 2 * Double(count) * Double(size) / seconds
     }
     return MachineMeasurement(
-      productFLOPsPerSecond: results,
+      productFLOPsPerSecond: results, type: type, implementation: implementation,
       memoryBytesPerSecond: measuresMemory ? try memoryBandwidth(repeats: repeats) : 0, threads: threads)
   }
 

@@ -18,7 +18,9 @@ package struct TrainingBenchmark {
     package var backwardSeconds: Double
     package var optimizerSeconds: Double
     package var modelFlopsPerSecond: Double
+    /// Of square products of the type that the step multiplies, computed as the step computes them.
     package var measuredPeakFlopsPerSecond: Double
+    package var measuredPeakOf: String
     package var shareOfPeak: Double
     package var plannedBytes: Int
     /// Measured outside the plan: end of the last byte touched by steps 1 and 2.
@@ -50,6 +52,7 @@ package struct TrainingBenchmark {
   private let source: MadeUpTokens
   private let sequenceLength: Int
   private let peak: Double
+  private let peakText: String
   private let threads: Int
   private let highWater: Int
   private let scale: LossScale?
@@ -70,8 +73,10 @@ package struct TrainingBenchmark {
     self.model = model
     self.sequenceLength = sequenceLength
     self.threads = threads
-    let own = try MachineMeasurement.measure(threads: threads, measuresMemory: false).peakFLOPsPerSecond
-    peak = try place.world.control.allReduce([own], label: "the machines' peak")[0]
+    let own = try MachineMeasurement.measure(
+      threads: threads, measuresMemory: false, type: precision.compute)
+    peak = try place.world.control.allReduce([own.peakFLOPsPerSecond], label: "the machines' peak")[0]
+    peakText = own.peakText
     let settings = TrainingProgramSettings(
       microBatchSize: microBatchSize, sequenceLength: sequenceLength, recomputation: recomputation,
       precision: precision, layout: layout.ranks, communication: layout.communication)
@@ -105,7 +110,8 @@ package struct TrainingBenchmark {
     return Result(
       tokensPerSecond: tokensPerSecond, stepSeconds: seconds, forwardSeconds: median(\.forwardSeconds),
       backwardSeconds: median(\.backwardSeconds), optimizerSeconds: median(\.optimizerSeconds),
-      modelFlopsPerSecond: flops, measuredPeakFlopsPerSecond: peak, shareOfPeak: flops / peak,
+      modelFlopsPerSecond: flops, measuredPeakFlopsPerSecond: peak, measuredPeakOf: peakText,
+      shareOfPeak: flops / peak,
       plannedBytes: executor.plan.totalBytes, arenaHighWaterBytes: highWater,
       peakResidentBytes: ProcessMemory.peakResidentBytes, parameters: executor.program.parameterCount,
       threads: threads, loss: outcomes[outcomes.count - 1].loss, bytesMoved: bytesOfStep(\.cost),

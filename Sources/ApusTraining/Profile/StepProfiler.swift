@@ -43,7 +43,7 @@ package struct StepProfiler {
   /// Steps run as training runs them: one to settle after the watch, and those whose heap use is measured.
   private static let quietSteps = 4
   /// The matrix peak of 16-bit operands, in 16-bit policies.
-  private let peakOf16Bits: Double?
+  private let machineOf16Bits: MachineMeasurement?
   private let scale: LossScale?
 
   /// Measures the machine and maps the step.
@@ -53,12 +53,12 @@ package struct StepProfiler {
     self.job = job
     machine = try MachineMeasurement.measure(threads: job.threads, sizes: sizes, repeats: 3)
     let compute = job.settings.precision.compute
-    peakOf16Bits =
+    machineOf16Bits =
       compute == .float32
       ? nil
       : try MachineMeasurement.measure(
         threads: job.threads, sizes: sizes, repeats: 3, measuresMemory: false, type: compute
-      ).peakFLOPsPerSecond
+      )
     executor = try Executor(.training(job.model, job.settings), threads: job.threads)
     loop = StepLoop(
       executor, microbatches: job.accumulation, samplesPerMicrobatch: job.settings.microBatchSize,
@@ -105,7 +105,8 @@ package struct StepProfiler {
         modelFLOPs: ModelFLOPs(job.model, sequenceLength: job.settings.sequenceLength).perToken(.causal)
           * Double(median.outcome.tokens),
         programFLOPs: instructions.reduce(0) { $0 + Double($1.instruction.cost.flops) },
-        peakFLOPsPerSecond: peakOf16Bits ?? machine.peakFLOPsPerSecond,
+        peakFLOPsPerSecond: (machineOf16Bits ?? machine).peakFLOPsPerSecond,
+        peakOf: (machineOf16Bits ?? machine).peakText,
         memoryBytesPerSecond: machine.memoryBytesPerSecond,
         boundSeconds: instructions.reduce(0) { $0 + bound($1.instruction).seconds }, stepSeconds: seconds),
       // One rank exchanges nothing.
@@ -117,7 +118,7 @@ package struct StepProfiler {
     let is16Bit = instruction.inputs.contains { $0.type == .bfloat16 || $0.type == .float16 }
     return InstructionBound(
       instruction.cost,
-      peakFLOPsPerSecond: is16Bit ? peakOf16Bits ?? machine.peakFLOPsPerSecond : machine.peakFLOPsPerSecond,
+      peakFLOPsPerSecond: (is16Bit ? machineOf16Bits ?? machine : machine).peakFLOPsPerSecond,
       memoryBytesPerSecond: machine.memoryBytesPerSecond)
   }
 

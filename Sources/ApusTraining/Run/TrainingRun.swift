@@ -60,13 +60,13 @@ package struct TrainingRun: ~Copyable {
     )
     let setup = try TrainingSetup(configuration, start, place) { if place.isFirst { progress.note($0) } }
     let own = try MachineMeasurement.measure(
-      threads: setup.threads, sizes: [1024, 2048], repeats: 3, measuresMemory: false
-    ).peakFLOPsPerSecond
-    let peak = try place.world.control.allReduce([own], label: "the machines' peak")[0]
+      threads: setup.threads, sizes: [1024, 2048], repeats: 3, measuresMemory: false,
+      type: configuration.training.precisionPolicy.compute)
+    let peak = try place.world.control.allReduce([own.peakFLOPsPerSecond], label: "the machines' peak")[0]
     if place.isFirst {
       progress.note(
         "machine: \(setup.threads * place.world.size) threads, \((peak / 1e9).formatted(decimals: 0)) GFLOP/s "
-          + "measured on square products, \(ArithmeticLibrary.description)")
+          + "measured on \(own.peakText), \(ArithmeticLibrary.description)")
     }
     let foreseen = try StepForesight.make(foresight, setup)
     if place.isFirst, let seconds = foreseen.stepSeconds {

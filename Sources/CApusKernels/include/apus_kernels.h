@@ -56,8 +56,6 @@ typedef struct {
 // Rounds float32 to 16 bits: out = round(a), or round(out + a).
 void apus_copy_f32_bf16(apus_bf16 *out, const float *a, int64_t n, int accumulate);
 void apus_copy_f32_f16(apus_f16 *out, const float *a, int64_t n, int accumulate);
-double apus_copy_squares_f32_bf16(apus_bf16 *out, const float *a, int64_t n, int accumulate);
-double apus_copy_squares_f32_f16(apus_f16 *out, const float *a, int64_t n, int accumulate);
 
 // --- rows.c: blocks of matrices, whose types are known when they run; for products that convert -------
 // out[r] = x[r], widened to float32; strides in elements.
@@ -69,37 +67,30 @@ void apus_round_rows(
     void *out, int64_t out_stride, apus_element type, const float *x, int64_t stride, const void *bias,
     apus_element bias_type, int64_t rows, int64_t columns, int accumulate);
 
-// --- attention_rungs.c: what apus_attention_forward_f32 is measured against ---------------------------
+// --- attention_rungs.c: what apus_attention_forward is measured against -------------------------------
 typedef enum {
   APUS_ATTENTION_SCALAR,   // one loop after the other, one number at a time
   APUS_ATTENTION_UNFUSED,  // three vectorised passes over the S x S scores of a head, in memory
   APUS_ATTENTION_FLASH1,   // tiles, keys in the outer loop, output normalised after each (Dao et al. 2022)
-  APUS_ATTENTION_FLASH2,   // apus_attention_forward_f32
+  APUS_ATTENTION_FLASH2,   // apus_attention_forward
 } apus_attention_rung;
 int64_t apus_attention_rung_scratch_bytes(
     apus_attention_rung rung, const apus_attention_shape *shape, int threads);
-void apus_attention_rung_forward_f32(
-    apus_attention_rung rung, const apus_attention_shape *shape, float *o, float *lse, const float *q,
-    const float *k, const float *v, void *scratch);
+void apus_attention_rung_forward(
+    apus_attention_rung rung, apus_element type, const apus_attention_shape *shape, void *o, float *lse,
+    const void *q, const void *k, const void *v, void *scratch);
 
 // --- optimizer.c -------------------------------------------------------------------------------------
 // AdamW (Loshchilov and Hutter 2019), one pass:  g = gradient * gradient_scale;
 //   m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
 //   p = p - lr * weight_decay * p - lr * (m / correction1) / (sqrt(v / correction2) + epsilon)
-void apus_adamw_f32(
-    float *p, float *m, float *v, const float *gradient, int64_t n, float learning_rate, float beta1,
-    float beta2, float epsilon, float weight_decay, float correction1, float correction2,
-    float gradient_scale);
-// The same on float32 master weights, m and v, with a gradient of either type; also writes
-// weights = round(master). One pass; bit-equal to widening the gradient, apus_adamw_f32 and rounding.
-void apus_adamw_bf16(
-    apus_bf16 *weights, float *master, float *m, float *v, const void *gradient, apus_element gradient_type,
-    int64_t n, float learning_rate, float beta1, float beta2, float epsilon, float weight_decay,
-    float correction1, float correction2, float gradient_scale);
-void apus_adamw_f16(
-    apus_f16 *weights, float *master, float *m, float *v, const void *gradient, apus_element gradient_type,
-    int64_t n, float learning_rate, float beta1, float beta2, float epsilon, float weight_decay,
-    float correction1, float correction2, float gradient_scale);
+// Moments and p are float32, the gradient float32 or of the weights' type. Where p are master weights, the pass
+// also writes weights = round(p), of `weights_type`; where not, `weights` is null and its type APUS_F32. Bit-equal
+// to widening the gradient, the update and rounding.
+void apus_adamw(
+    void *weights, apus_element weights_type, float *p, float *m, float *v, const void *gradient,
+    apus_element gradient_type, int64_t n, float learning_rate, float beta1, float beta2, float epsilon,
+    float weight_decay, float correction1, float correction2, float gradient_scale);
 
 // --- random.c ----------------------------------------------------------------------------------------
 // Philox 4x32-10 (Salmon et al. 2011). out[i] is drawn at counter `first + i` of stream `key`: the numbers

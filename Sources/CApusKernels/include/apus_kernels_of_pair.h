@@ -5,9 +5,6 @@
 
 // out (+)= a. Same address allowed only between equal types.
 void APUS_OF_PAIR(copy)(APUS_OUTPUT *out, const APUS_ELEMENT *a, int64_t n, int accumulate);
-// The same, and the sum of squares of what `out` holds then, in the same sweep; bit-equal to copy and
-// sum_of_squares.
-double APUS_OF_PAIR(copy_squares)(APUS_OUTPUT *out, const APUS_ELEMENT *a, int64_t n, int accumulate);
 
 // out[n] (+)= sum_t x[t, n]; bias gradients. x has a row stride.
 void APUS_OF_PAIR(column_sum)(

@@ -38,6 +38,9 @@ int64_t apus_product_scratch_bytes(const apus_product *product);
 // Returns 0, or oneDNN's status. `bias` may be NULL when has_bias is 0; `scratch` when no bytes are needed.
 int apus_product_run(
     apus_product *product, const void *a, const void *b, void *c, const void *bias, void *scratch);
+// Says in one line what a run that returned `status` was: the product's code, sizes and strides, and the
+// library's word for the status.
+void apus_product_fault(const apus_product *product, int status, char *message, int64_t capacity);
 void apus_product_destroy(apus_product *product);
 // What runs: oneDNN's own name for the primitive's code, e.g. "gemm:jit" or "brg:avx512_core", or "sgemm"
 // where its GEMM is called directly, or "convert:sgemm" where 16-bit blocks are converted first. "ref:any" is

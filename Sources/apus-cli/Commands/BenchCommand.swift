@@ -243,7 +243,7 @@ enum BenchCommand {
       table.add(["backward, head and loss", "\(r.backwardSeconds.formatted(decimals: 3)) s"])
       table.add(["clipping and optimizer", "\(r.optimizerSeconds.formatted(decimals: 3)) s"])
       table.add(["model FLOP/s", "\(giga(r.modelFlopsPerSecond)) GFLOP/s"])
-      table.add(["measured peak", "\(giga(r.measuredPeakFlopsPerSecond)) GFLOP/s"])
+      table.add(["measured peak", "\(giga(r.measuredPeakFlopsPerSecond)) GFLOP/s, \(r.measuredPeakOf)"])
       table.add(["share of peak", "\((r.shareOfPeak * 100).formatted(decimals: 1)) %"])
       table.add(["bytes moved, fused", "\(ByteCount(r.bytesMoved))"])
       table.add(["bytes moved, unfused", "\(ByteCount(r.bytesMovedUnfused))"])

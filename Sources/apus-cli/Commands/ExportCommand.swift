@@ -16,6 +16,9 @@ enum ExportCommand: Command {
       .value(
         "step", "N", .integer(0...Int.max), help: "Which checkpoint of the run; the newest when not given."),
       .value(
+        "precision", "P", .choice(WeightType.allCases.map(\.rawValue)), default: "fp32",
+        help: "Number format of the weights: fp32, or bf16, rounded to nearest even."),
+      .value(
         "shard-size", "BYTES", .integer(1...Int.max), default: "\(HuggingFaceFolder.defaultShardBytes)",
         help: "Weights of more bytes are divided into files of at most this size."),
       .flag("json", help: "Print the numbers as JSON."),
@@ -34,6 +37,7 @@ enum ExportCommand: Command {
       to: place.url, configuration: state.model,
       specialTokens: description?.specialTokens ?? tokenizer.map(SpecialTokens.init) ?? SpecialTokens(),
       tokenizerFile: tokenizer == nil ? nil : run.run.tokenizer,
+      as: arguments.choice("precision", WeightType.self) ?? .float32,
       shardBytes: arguments.integer("shard-size") ?? HuggingFaceFolder.defaultShardBytes, from: checkpoint)
 
     let files = try FileManager.default.contentsOfDirectory(atPath: place.path)
@@ -41,6 +45,7 @@ enum ExportCommand: Command {
     let result = Result(
       output: place.path, step: checkpoint.step, family: state.model.family.rawValue,
       parameters: tensors.reduce(0) { $0 + $1.elementCount }, tensors: tensors.count,
+      precision: arguments.required("precision"),
       weightFiles: files.count { $0.hasSuffix(".safetensors") }, hasTokenizer: tokenizer != nil)
     if arguments.flag("json") {
       try StandardOutput.write(json: result)
@@ -69,13 +74,14 @@ enum ExportCommand: Command {
     let family: String
     let parameters: Int
     let tensors: Int
+    let precision: String
     let weightFiles: Int
     let hasTokenizer: Bool
 
     var text: String {
       let without = hasTokenizer ? "" : "; the run has no tokenizer.json to copy"
       return """
-        step \(step): \(parameters.grouped) parameters in \(counted(tensors, "tensor")), \(family)
+        step \(step): \(parameters.grouped) parameters in \(counted(tensors, "tensor")), \(family), \(precision)
         wrote \(output) with \(counted(weightFiles, "weight file"))\(without)
 
         """
