@@ -13,6 +13,14 @@ package enum RuntimeFailure: Error, CustomStringConvertible, Sendable {
   /// Accesses to the arena cannot be watched here.
   case watching(reason: String)
 
+  /// Whether the machine has too little memory for what was asked.
+  package var isOfMemory: Bool {
+    switch self {
+    case .mapping, .doesNotFit: true
+    default: false
+    }
+  }
+
   package var description: String {
     switch self {
     case .mapping(let bytes, let reason):

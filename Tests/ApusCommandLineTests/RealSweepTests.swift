@@ -62,7 +62,7 @@ import Testing
           - {training.learning_rate: 1e30, training.steps: 50}
           - {training.steps: 2000000000}
           - {layout.data: 2, layout.zero_stage: 1}
-      """, timeout: 3)
+      """, timeout: 2)
     let words = ["sweep", "sweep.yaml", "--output", "out", "--hardware", "machine.yaml", "--json"]
     let first = try folder.apus(words)
     #expect(first.status == 0, "\(first.error)")
@@ -70,8 +70,8 @@ import Testing
     #expect(records.map(\.status) == [.ok, .outOfMemory, .crashed, .timedOut, .ok])
     #expect(records.map(\.predictedStatus) == [.ok, .outOfMemory, .ok, .ok, .ok])
     #expect(records[0].measured?.stepSeconds ?? 0 > 0 && records[0].measured?.sentBytes == [:])
-    #expect(records[1].reason.contains("does not fit") && records[2].reason.contains("step "))
-    #expect(records[3].reason == "ended after 3 s" && records[3].seconds ?? 0 < 8)
+    #expect(records[1].reason.contains("of memory are available") && records[2].reason.contains("step "))
+    #expect(records[3].reason == "ended after 2 s" && records[3].seconds ?? 0 < 8)
     // Two ranks sum their gradients and gather their weights: both halves of an all-reduce.
     #expect(records[4].measured?.sentBytes?["shard"] ?? 0 > 0)
     let counts = try first.json()["status"] as? [String: Int]
@@ -95,7 +95,7 @@ import Testing
         list: [{training.precision: fp64}]
       """)
     let outcome = try folder.apus(["sweep", "sweep.yaml", "--output", "out", "--hardware", "machine.yaml"])
-    #expect(outcome.status == 1)
+    #expect(outcome.status == 2)
     for word in ["training.step", "model.layers", "training.precision"] {
       #expect(outcome.error.components(separatedBy: "\(word):").count == 2, "\(outcome.error)")
     }

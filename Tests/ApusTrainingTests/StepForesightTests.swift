@@ -20,7 +20,7 @@ import Testing
 
   /// Curves for every kind of instruction that programs like the asked one have, none negative, and a time that is
   /// of the right order: a machine that others use too allows no more here.
-  @Test(arguments: [ParallelLayout(), ParallelLayout(data: 2, zeroStage: 3), ParallelLayout(tensor: 2)])
+  @Test(arguments: [ParallelLayout(), ParallelLayout(data: 2, zeroStage: 3)])
   func calibration(_ layout: ParallelLayout) throws {
     let settings = settings(layout)
     let subject = CalibrationGrid.Subject(like: model, settings)

@@ -1,12 +1,13 @@
 import ApusCommunication
 import ApusConfiguration
+import ApusRuntime
 import Foundation
 
 extension CommandTable {
   /// Runs what the words ask for and returns the exit status.
   ///
-  /// 0: done. 2: a mistake on the command line, in a configuration or in how ranks were started. 1: anything
-  /// else. Errors go to standard error, one `apus: ...` line each.
+  /// 0: done. 2: a mistake on the command line, in a configuration or in how ranks were started. 3: the memory
+  /// does not suffice. 1: anything else. Errors go to standard error, one `apus: ...` line each.
   package func run(_ words: [String]) -> Int32 {
     do {
       switch try request(for: words) {
@@ -18,6 +19,7 @@ extension CommandTable {
       return status.code
     } catch {
       writeError(error)
+      if let failure = error as? RuntimeFailure, failure.isOfMemory { return ExitStatus.memory.code }
       return isUsersMistake(error) ? ExitStatus.usage.code : 1
     }
   }

@@ -99,8 +99,10 @@ struct RealRun {
     case .exited(0): return (.ok, "")
     case .timedOut: return (.timedOut, "ended after \(timeoutSeconds.formatted(decimals: 0)) s")
     case .exited(let code):
-      let isMemory = said.contains("does not fit") || said.contains("out of memory")
-      return (isMemory ? .outOfMemory : .crashed, lastLine.isEmpty ? "exit status \(code)" : lastLine)
+      return (
+        code == ExitStatus.memory.code ? .outOfMemory : .crashed,
+        lastLine.isEmpty ? "exit status \(code)" : lastLine
+      )
     case .killed(let signal):
       return (.crashed, "signal \(signal)" + (lastLine.isEmpty ? "" : ": \(lastLine)"))
     }
