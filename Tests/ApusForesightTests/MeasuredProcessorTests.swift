@@ -152,13 +152,7 @@ import Testing
 
     func work(_ choice: PlanRequest.Choice) -> StepWork {
       let job = request.job(choice)
-      var settings = TrainingProgramSettings(
-        microBatchSize: choice.microBatch, sequenceLength: 32,
-        layout: ParallelLayout(
-          data: choice.data, tensor: choice.tensor, zeroStage: choice.zeroStage,
-          sequenceParallel: choice.tensor > 1))
-      settings.recomputation = choice.recomputation == .full ? .full : .none
-      let program = StepProgram.training(model, settings)
+      let program = StepProgram.training(model, job.programSettings())
       return StepWork(
         program, MemoryPlan(program) { _ in 0 }, microbatches: job.layout.microbatches,
         at: MeshPosition(program.mesh, rank: 0), cacheBytes: 1 << 20)

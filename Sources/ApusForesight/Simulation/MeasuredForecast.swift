@@ -19,16 +19,7 @@ struct MeasuredForecast {
     else { return nil }
     self.job = job
     self.sharing = sharing
-    var settings = TrainingProgramSettings(
-      microBatchSize: job.layout.microBatchSize, sequenceLength: job.sequenceLength,
-      precision: job.numbers.policy,
-      layout: ParallelLayout(
-        data: job.layout.data, tensor: job.layout.tensor, zeroStage: job.layout.zeroStage,
-        shardDegree: job.layout.shardDegree < job.layout.data ? job.layout.shardDegree : nil,
-        sequenceParallel: job.layout.sequenceParallel))
-    settings.recomputation =
-      job.recomputation == .full ? .full : job.recomputation == .none ? .none : .selective
-    program = StepProgram.training(job.model, settings)
+    program = StepProgram.training(job.recordedModel, job.programSettings())
     // Scratch of the products is the backend's to know; it is small beside the rest.
     plan = MemoryPlan(program) { _ in 0 }
   }
