@@ -13,7 +13,7 @@ struct MeasuredForecast {
   /// Nil where the machine was not measured with so many ranks, and for axes that training cannot run along.
   init?(_ job: TrainingJob) {
     let ranks = job.layout.worldSize
-    guard job.layout.pipeline == 1, job.layout.context == 1, job.layout.expert == 1,
+    guard job.layout.pipeline == 1, job.layout.context == 1, job.experts == nil,
       let sharing = job.hardware.measured?.sharing(
         ranks: ranks, threads: max(1, job.hardware.devicesPerNode / ranks))
     else { return nil }
