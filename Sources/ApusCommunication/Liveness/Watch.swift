@@ -69,17 +69,25 @@ final class Watch: @unchecked Sendable {
   }
 
   private func run() {
+    let period = UInt64(Self.period * 1e9)
+    var nextReport = uptime()
     while true {
       var polls = links.sorted { $0.key < $1.key }.filter { !gone.contains($0.key) }
         .map { (peer: $0.key, poll: pollfd(fd: $0.value.descriptor, events: Int16(POLLIN), revents: 0)) }
       if polls.isEmpty, isFinishing.withLock({ $0 }) { return }
       var descriptors = polls.map(\.poll)
-      _ = poll(&descriptors, nfds_t(descriptors.count), Int32(Self.period * 1_000))
+      let now = uptime()
+      let rest = nextReport > now ? (nextReport - now) / 1_000_000 + 1 : 0
+      _ = poll(&descriptors, nfds_t(descriptors.count), Int32(rest))
       for index in polls.indices where descriptors[index].revents != 0 {
         polls[index].poll = descriptors[index]
         read(polls[index].peer)
       }
-      report()
+      // One a period, however many come: two ranks that answered each other's at once would never rest.
+      if uptime() >= nextReport {
+        report()
+        nextReport = uptime() + period
+      }
       look()
     }
   }
