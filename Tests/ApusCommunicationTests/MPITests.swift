@@ -11,6 +11,15 @@ struct MPITests {
     #expect(job.output == "all cases passed on \(ranks) ranks\n")
   }
 
+  /// Nothing spins beside the computing threads: neither the transfers' thread nor the watch, whose ranks must not
+  /// answer each other's reports at once.
+  @Test func ranksThatDoNothingTakeNoProcessor() throws {
+    let job = try MPIJobRun(3, "idle")
+    #expect(job.launcherStatus(limit: 60) == 0, "\(job.errors)")
+    let share = try #require(Double(job.output.trimmingCharacters(in: .whitespacesAndNewlines)))
+    #expect(share < 0.1)
+  }
+
   /// A rank is killed at a random moment; the launcher leaves the others alone, which end by themselves.
   @Test(arguments: [0, 1, 2])
   func aKilledRankEndsTheOthers(victim: Int) throws {
