@@ -51,6 +51,7 @@ package struct HardwareDescription: Hashable, Sendable {
     self.runtimeBytes = runtimeBytes
     self.launchSeconds = launchSeconds
     self.devicesPerNode = devicesPerNode
+    linksNodes = false
     self.nodeLink = nodeLink
     self.network = network
     self.measured = measured
