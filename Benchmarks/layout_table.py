@@ -32,7 +32,8 @@ def estimate(arguments, layout):
              "--set", f"training.sequence_length={arguments.sequence_length}",
              "--set", f"training.gradient_accumulation={arguments.accumulation}",
              "--set", f"training.precision={arguments.precision}", "--set", "training.threads=1",
-             "--set", f"layout={{{layout}}}", "--json"]
+             *[word for pair in layout.split(", ") for word in ("--set", "layout." + pair.replace(": ", "="))],
+             "--json"]
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
     if done.returncode != 0:
         print(f"{layout}: {done.stderr.strip()}", file=sys.stderr)
