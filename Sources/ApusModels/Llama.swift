@@ -23,7 +23,9 @@ struct Llama: StagedModel {
   private struct Block {
     let attentionNorm, feedForwardNorm: Tensor  // [1, D]
     let queryKeyValue, attentionOut: Tensor  // [width, D], [D, queryWidth]
-    let gateUp, down: Tensor  // [2F, D], [D, F]
+    let gateUp, down: Tensor?  // [2F, D], [D, F]
+    let router: Tensor?  // [E, D]
+    var experts: ExpertWeights?
   }
 
   init(_ c: ModelConfiguration, training: Bool, in step: inout StepRecorder) {
@@ -50,9 +52,9 @@ struct Llama: StagedModel {
     var blocks: [Int: Block] = [:]
     for (chunk, layer) in parts.numberedLayers {
       if chunk > 0, parts[chunk].layers.first == layer { step.separateUnits() }
-      blocks[layer] = step.unit("layer \(layer)", training: training, into: &units) { unit in
-        let name = "model.layers.\(layer)"
-        return Block(
+      let name = "model.layers.\(layer)"
+      var block = step.unit("layer \(layer)", training: training, into: &units) { unit in
+        Block(
           attentionNorm: unit.vector("\(name).input_layernorm.weight", d, .ones, split: sharding.whole),
           feedForwardNorm: unit.vector(
             "\(name).post_attention_layernorm.weight", d, .ones, split: sharding.whole),
@@ -60,10 +62,30 @@ struct Llama: StagedModel {
             "\(name).self_attn.qkv_proj.weight", c.heads.width, d, plain, split: sharding.queryKeyValue(name)),
           attentionOut: unit.declare(
             "\(name).self_attn.o_proj.weight", d, c.heads.queryWidth, residual, split: sharding.attentionOut),
-          gateUp: unit.declare(
-            "\(name).mlp.gate_up_proj.weight", 2 * f, d, plain, split: sharding.gateUp(name)),
-          down: unit.declare("\(name).mlp.down_proj.weight", d, f, residual, split: sharding.down))
+          gateUp: c.experts == nil
+            ? unit.declare(
+              "\(name).mlp.gate_up_proj.weight", 2 * f, d, plain, split: sharding.gateUp(name)) : nil,
+          down: c.experts == nil
+            ? unit.declare("\(name).mlp.down_proj.weight", d, f, residual, split: sharding.down) : nil,
+          router: c.experts.map {
+            unit.declare("\(name).mlp.gate.weight", $0.count, d, plain, split: sharding.whole)
+          })
       }
+      if let router = block.router, let count = c.experts?.count {
+        block.experts = step.unit(
+          "layer \(layer) experts", training: training, into: &units, standsAlone: true,
+          isExpert: step.mesh.degree(of: .expert) > 1
+        ) { unit in
+          ExpertWeights(
+            router: router,
+            gateUp: unit.declare(
+              "\(name).mlp.experts.gate_up_proj", count * 2 * f, d, plain,
+              split: sharding.experts(count * 2 * f)),
+            down: unit.declare(
+              "\(name).mlp.experts.down_proj", count * d, f, residual, split: sharding.experts(count * d)))
+        }
+      }
+      blocks[layer] = block
     }
     self.blocks = blocks
     let ending =
@@ -121,11 +143,7 @@ struct Llama: StagedModel {
       x_TD = step.add(
         x_TD, boundaries.leave(mixed, times: block.attentionOut, layout: .outputMajor, in: &step))
       step.label = "layer \(layer) feed-forward"
-      let gateUp = step.linear(
-        boundaries.enter(norm(x_TD, block.feedForwardNorm, &step), in: &step), block.gateUp,
-        layout: .outputMajor)
-      x_TD = step.add(
-        x_TD, boundaries.leave(step.swiglu(gateUp), times: block.down, layout: .outputMajor, in: &step))
+      x_TD = step.add(x_TD, feedForward(norm(x_TD, block.feedForwardNorm, &step), block, &step))
     }
     step.layerInput(x_TD)
     return x_TD
@@ -134,6 +152,20 @@ struct Llama: StagedModel {
   func finished(_ x: Tensor, in step: inout StepRecorder) -> Tensor {
     step.label = "final norm"
     return boundaries.enter(norm(x, held(finalNorm), &step), in: &step)
+  }
+
+  private func feedForward(_ x: Tensor, _ block: Block, _ step: inout StepRecorder) -> Tensor {
+    if let weights = block.experts, let experts = configuration.experts {
+      // Every rank sends its own tokens, so that a block is neither entered nor left.
+      return step.experts(
+        x, weights,
+        ExpertRouting(
+          count: experts.count, perToken: experts.perToken, capacityFactor: experts.capacityFactor,
+          tokens: x.rows))
+    }
+    let gateUp = step.linear(
+      boundaries.enter(x, in: &step), held(block.gateUp), layout: .outputMajor)
+    return boundaries.leave(step.swiglu(gateUp), times: held(block.down), layout: .outputMajor, in: &step)
   }
 
   private func norm(_ x: Tensor, _ weight: Tensor, _ step: inout StepRecorder) -> Tensor {

@@ -20,6 +20,10 @@ package enum Op: Hashable, Sendable {
   case materialise(Materialise)
   case contextAttention(ContextAttention)
   case columnSlice(ColumnSlice)
+  case route(Route)
+  case dispatch(Dispatch)
+  case expertLinear(ExpertLinear)
+  case combine(Combine)
   case send(Send)
   case receive(Receive)
   // Emitted by gradient rules.
@@ -36,6 +40,10 @@ package enum Op: Hashable, Sendable {
   case attentionGradient(AttentionGradient)
   case contextAttentionGradient(ContextAttentionGradient)
   case columnSliceGradient(ColumnSliceGradient)
+  case routeGradient(RouteGradient)
+  case dispatchGradient(DispatchGradient)
+  case expertProduct(ExpertProduct)
+  case combineGradient(CombineGradient)
   case headLossGradient(HeadLossGradient)
   case copy(Copy)
   case crossEntropyStatistics(CrossEntropyStatistics)
@@ -77,6 +85,10 @@ package enum Op: Hashable, Sendable {
     case .materialise(let o): o
     case .contextAttention(let o): o
     case .columnSlice(let o): o
+    case .route(let o): o
+    case .dispatch(let o): o
+    case .expertLinear(let o): o
+    case .combine(let o): o
     case .send(let o): o
     case .receive(let o): o
     case .embeddingGradient(let o): o
@@ -92,6 +104,10 @@ package enum Op: Hashable, Sendable {
     case .attentionGradient(let o): o
     case .contextAttentionGradient(let o): o
     case .columnSliceGradient(let o): o
+    case .routeGradient(let o): o
+    case .dispatchGradient(let o): o
+    case .expertProduct(let o): o
+    case .combineGradient(let o): o
     case .headLossGradient(let o): o
     case .copy(let o): o
     case .crossEntropyStatistics(let o): o

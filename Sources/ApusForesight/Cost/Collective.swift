@@ -12,7 +12,8 @@ extension CommunicationAxis {
     case .tensor, .keyValueHeads, .keyValueCopies: self = .tensor
     case .context: self = .context
     case .pipeline, .tiedTable: self = .pipeline
-    case .data, .dataAndContext, .shard, .replica: return nil
+    case .expert: self = .expert
+    case .data, .dataAndContext, .shard, .replica, .expertReplica: return nil
     }
   }
 }

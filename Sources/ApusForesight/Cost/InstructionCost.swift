@@ -39,6 +39,12 @@ package struct InstructionCost: Sendable {
       return attention.price(
         heads: a.forward.heads, rows: inputs[1].rows,
         keys: a.forward.sequenceLength * job.layout.context, backward: true)
+    case .expertLinear(let linear):
+      let (x, y) = (inputs[0], outputs[0].tensor)
+      return experts(linear.blocks.experts, x.rows, y.columns, x.columns, instruction, storages)
+    case .expertProduct(let product):
+      let (dy, other) = (inputs[0], inputs[1])
+      return experts(product.blocks.experts, dy.rows, other.columns, dy.columns, instruction, storages)
     case .contextAttention(let a):
       return attention.price(
         heads: a.heads, rows: inputs[0].rows, keys: a.slice.sequenceLength, backward: false)
@@ -49,7 +55,8 @@ package struct InstructionCost: Sendable {
       .rmsNormWeightGradient, .add, .copy, .positions, .embedding, .positionsGradient, .embeddingGradient,
       .addLayerNorm, .addRMSNorm, .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu,
       .swigluGradient, .rotary, .columnSum, .cachedAttention, .bias, .dropout, .dropoutAdd, .dropoutGradient,
-      .columnSlice, .columnSliceGradient:
+      .columnSlice, .columnSliceGradient,
+      .route, .routeGradient, .dispatch, .dispatchGradient, .combine, .combineGradient:
       return streaming(instruction, storages)
     case .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:
       // A divided head is priced whole (`dividedHead`).
@@ -82,6 +89,19 @@ package struct InstructionCost: Sendable {
     var sum = grouped(experts, m: m, n: n, k: k, sumsOverTokens: sumsOverTokens, dense: price)
     sum.memory += price.memory * Double(experts.active)
     return sum
+  }
+
+  /// A product for each of a rank's experts, with an equal share of the rows.
+  private func experts(
+    _ count: Int, _ rows: Int, _ n: Int, _ k: Int, _ instruction: Instruction, _ storages: [Storage]
+  ) -> Price {
+    var price = Price()
+    let bytes = self.bytes(instruction, storages) / Double(count)
+    price.product =
+      Double(count) * products.seconds(m: rows / count, n: n, k: k, job.numbers.product, bytes: bytes)
+    price.flops = 2 * Double(rows) * Double(n) * Double(k)
+    price.launches = 1
+    return price
   }
 
   /// Products with the table and passes over the logits, which the frameworks that are foreseen hold whole.

@@ -8,6 +8,8 @@ extension TrainingJob {
     let t = layout.tensor
     func padded(_ size: Int) -> Int { groups(of: t, in: size) * t }
     var model = model
+    // Experts are priced from the dense program (`ExpertCost`).
+    model.experts = nil
     model.headCount = padded(model.headCount)
     model.intermediateSize = padded(model.intermediateSize)
     // A published model with biases may share its keys and values; each tensor rank then computes its own copy.

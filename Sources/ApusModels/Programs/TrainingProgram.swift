@@ -56,11 +56,13 @@ extension StepProgram {
     _ declaration: ModelDeclaration, _ settings: TrainingProgramSettings, mesh: Mesh = .single
   ) -> StepProgram {
     let layout = mesh.layout
-    require(layout.expert == 1, "a model without experts cannot share them out to \(layout.expert) ranks")
     var step = StepRecorder(
       mesh: mesh, communication: settings.communication, precision: settings.precision,
       pipeline: settings.pipeline)
     let model = declaration(&step, true)
+    require(
+      layout.expert == 1 || layout.pipeline > 1 || model.units.contains(where: \.isExpert),
+      "a model without experts cannot share them out to \(layout.expert) ranks")
     var program = StepProgram(model, rows: settings.localTokens, in: &step)
     let context = SequenceContext.sequences(length: settings.sequenceLength)
     let loss = step.tensor("loss", .result, Signature(1, 1))

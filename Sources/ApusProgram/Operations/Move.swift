@@ -11,6 +11,7 @@ import ApusCore
 /// | sharded -> invariant | all-gather | none: a slice |
 /// | sharded -> replicated | all-gather | reduce-scatter |
 /// | partial sum -> sharded | reduce-scatter | all-gather |
+/// | sharded by rows <-> by columns | all-to-all | all-to-all |
 ///
 /// The gradient of A -> B is dual(B) -> dual(A). Without a collective the result is a view, and no instruction
 /// is left once gradients have been derived. Only rows can be sharded here: their parts lie together.
@@ -47,7 +48,7 @@ package struct Move: ForwardOperation {
     case (.partialSum, .invariant), (.partialSum, .replicated): return .allReduce
     case (.sharded(.rows), .invariant), (.sharded(.rows), .replicated): return .allGather
     case (.partialSum, .sharded(.rows)): return .reduceScatter
-    case (.sharded(let a), .sharded(let b)) where a == b: return nil
+    case (.sharded(let a), .sharded(let b)): return a == b ? nil : .allToAll
     default:
       require(false, "move: no way from \(from.text) to \(to.text)")
       return nil
@@ -57,7 +58,11 @@ package struct Move: ForwardOperation {
   /// Elements of the collective's call on a rank, as its transport counts them.
   package func count(_ input: Tensor, _ output: Tensor, at position: MeshPosition) -> Int {
     if let stretch { return stretch.range(at: position).count }
-    return collective == .reduceScatter ? output.count : input.count
+    switch collective {
+    case .reduceScatter: return output.count
+    case .allToAll: return input.count / degree
+    default: return input.count
+    }
   }
 
   package func results(_ inputs: [Tensor]) -> [Signature] {
@@ -72,6 +77,12 @@ package struct Move: ForwardOperation {
         "move: \(x.rows) rows cannot be divided over \(degree) \(axis.rawValue) ranks")
       return [Signature(x.rows / degree, x.columns, x.type, to)]
     case .allGather: return [Signature(x.rows * degree, x.columns, x.type, to)]
+    case .allToAll:
+      require(
+        axis != .tensor, "move: tensors do not change their placement by all-to-all along the tensor axis")
+      require(
+        x.rows.isMultiple(of: degree), "move: \(x.rows) rows are not a block for each of \(degree) ranks")
+      return [Signature(x.rows, x.columns, x.type, to)]
     default: return [Signature(x.rows, x.columns, x.type, to)]
     }
   }

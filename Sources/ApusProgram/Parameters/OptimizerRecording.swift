@@ -35,13 +35,19 @@ extension StepRecorder {
     let norm = tensor("gradient norm", .result, Signature(1, 1))
     let coefficient = tensor("clip coefficient", .result, Signature(1, 1))
     let gradients = units.compactMap { unit in unit.gradients.map { unit.part(of: $0) } }
+    // Replicas hold the same numbers, and their own experts. The sum goes over the ranks that divide one or the other.
+    let divides = mesh.degree(of: .shard) > 1
+    let (denseCopies, expertCopies) =
+      divides ? (1, mesh.degree(of: .expertReplica)) : (mesh.degree(of: .expert), 1)
     let stretches = units.map { unit in
       unit.stretches { _, stretch in stretch.copies }.map { run in
-        SumOfSquares.CountedStretch(stretch: run.stretch.inShard(unit.shard), copies: run.trait)
+        SumOfSquares.CountedStretch(
+          stretch: run.stretch.inShard(unit.shard),
+          copies: run.trait * (unit.isExpert ? expertCopies : denseCopies))
       }
     }
     emit(SumOfSquares(stretches: stretches), gradients, to: [Destination(sum)])
-    for axis in [MeshAxis.shard, .tensor, .pipeline] where mesh.degree(of: axis) > 1 {
+    for axis in [divides ? MeshAxis.shard : .expert, .tensor, .pipeline] where mesh.degree(of: axis) > 1 {
       emit(
         Move(from: .partialSum, to: .invariant, axis: axis, degree: mesh.degree(of: axis)), [sum],
         to: [Destination(sum)])

@@ -56,10 +56,10 @@ public struct UnitDeclaration {
 extension StepRecorder {
   /// Declares a unit: `body` declares its parameters and returns what the model keeps of them. With several
   /// replicas small units that follow each other become one, up to the policy's bucket; one that
-  /// `standsAlone` does not.
+  /// `standsAlone` does not. Experts that are divided over ranks are `isExpert` units, and stand alone.
   public mutating func unit<Part>(
     _ name: String, training: Bool, into units: inout [ParameterUnit], standsAlone: Bool = false,
-    _ body: (inout UnitDeclaration) -> Part
+    isExpert: Bool = false, _ body: (inout UnitDeclaration) -> Part
   ) -> Part {
     let joins = training && !standsAlone && joinsNextUnit
     joinsNextUnit = false
@@ -74,6 +74,7 @@ extension StepRecorder {
       size(&units[units.count - 1], declaration.count)
     } else {
       var unit = ParameterUnit(name: name, parameters: declaration.parameters, flat: flat, weights: flat)
+      unit.isExpert = isExpert
       if training { addBuffers(to: &unit) }
       size(&unit, declaration.count)
       units.append(unit)
@@ -94,7 +95,7 @@ extension StepRecorder {
     func opened(_ suffix: String, _ role: Role, _ type: ElementType = .float32) -> Tensor {
       tensor("\(unit.name) \(suffix)", role, Signature(1, 1, type))
     }
-    if mesh.degree(of: .shard) > 1 {
+    if mesh.degree(of: .shard) > 1, !unit.isExpert {
       unit.shard = ShardSlice(axis: .shard, count: 1)
       if mesh.layout.zeroStage == 3 {
         unit.weights = opened("shard", .parameter, precision.compute)

@@ -34,7 +34,9 @@ package struct CPUCatalogue {
       .biasGELU, .biasGELUGradient, .dropout, .dropoutGradient, .dropoutAdd, .sumOfSquares, .clip, .adamW,
       .bias, .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient, .move, .startMove,
       .waitMove, .materialise, .send, .receive, .zero,
-      .contextAttention, .contextAttentionGradient, .columnSlice, .columnSliceGradient:
+      .contextAttention, .contextAttentionGradient, .columnSlice, .columnSliceGradient,
+      .route, .routeGradient, .dispatch, .dispatchGradient, .expertLinear, .expertProduct, .combine,
+      .combineGradient:
       return 0
     }
   }

@@ -31,7 +31,7 @@ package final class Executor {
   ) throws(RuntimeFailure) {
     require(
       ranks.position.mesh == program.mesh, "a program of \(program.mesh) on a rank of \(ranks.position.mesh)")
-    try Self.checkAxes(program.mesh.layout)
+    try Self.checkCanRun(program)
     apus_set_thread_count(Int32(threads))
     let products = ProductCache()
     let catalogue = CPUCatalogue(threads: threads, products: products)
@@ -242,12 +242,20 @@ package final class Executor {
     }
   }
 
+  private static func checkCanRun(_ program: StepProgram) throws(RuntimeFailure) {
+    try checkAxes(program.mesh.layout)
+    let hasExperts = program.segments.contains { segment in
+      segment.instructions.contains { if case .route = $0.op { true } else { false } }
+    }
+    if hasExperts { throw .noExperts }
+  }
+
   /// Plans `program` and refuses it if the plan, once for each rank on this machine, is larger than the memory
   /// that is free.
   package static func checkFit(
     _ program: StepProgram, threads: Int, ranksOnMachine: Int = 1
   ) throws(RuntimeFailure) {
-    try checkAxes(program.mesh.layout)
+    try checkCanRun(program)
     try check(
       MemoryPlan(program, workspace: CPUCatalogue(threads: threads).workspace), program, ranksOnMachine)
   }

@@ -219,6 +219,46 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
       R.contextAttentionBackward(
         contextShape(op.forward, rows: qkv.rows), o(0), o(1), i(0), i(1), qkv.columns, i(2), i(4),
         places: contextPlaces(op.forward, rows: qkv.rows))
+    case .route(let op):
+      R.route(
+        o(0), ints(call.outputs[1].tensor), ints(call.outputs[2].tensor), i(0), tokens: T,
+        count: op.experts.count, k: op.experts.perToken, capacity: op.experts.capacity)
+    case .routeGradient:
+      R.routeBackward(
+        o(0), i(0), i(1), ints(call.inputs[2]), tokens: T, count: call.outputs[0].tensor.columns, k: D)
+    case .dispatch(let op):
+      R.dispatch(
+        o(0), i(0), ints(call.inputs[1]), tokens: T, k: op.experts.perToken, width: D,
+        rows: op.experts.slots)
+    case .dispatchGradient:
+      let slots = call.inputs[1]
+      R.combine(o(0), i(0), nil, ints(slots), tokens: slots.rows, k: slots.columns, width: D, adds: adds(0))
+    case .combine:
+      let slots = call.inputs[2]
+      R.combine(o(0), i(0), i(1), ints(slots), tokens: slots.rows, k: slots.columns, width: D, adds: false)
+    case .combineGradient:
+      let slots = call.inputs[3]
+      R.combineBackward(
+        o(0), o(1), i(0), i(1), i(2), ints(slots), tokens: T, k: slots.columns, width: D,
+        rows: call.inputs[1].rows)
+    case .expertLinear(let op):
+      let n = call.outputs[0].tensor.columns
+      forEachBlock(op.blocks, T) { row, rows, expert, _ in
+        R.product(
+          rows, n, D, i(0) + row * D, D, false, i(1) + expert * n * D, D, true, o(0) + row * n, n, false)
+      }
+    case .expertProduct(let op):
+      let k = call.inputs[1].columns
+      forEachBlock(op.blocks, T) { row, rows, expert, isFirst in
+        if op.of == .weights {
+          R.product(
+            D, k, rows, i(0) + row * D, D, true, i(1) + row * k, k, false, o(0) + expert * D * k, k,
+            adds(0) || !isFirst)
+        } else {
+          R.product(
+            rows, k, D, i(0) + row * D, D, false, i(1) + expert * D * k, k, false, o(0) + row * k, k, adds(0))
+        }
+      }
     case .columnSlice(let op):
       for row in 0..<T {
         (o(0) + row * op.count).update(from: i(0) + row * D + op.first, count: op.count)
@@ -321,6 +361,14 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
         probability: Float(op.probability))
       let at = stretch.row * tensor.columns
       R.dropout(out + at, x + at, stretch.count, tensor.columns, draw, adds)
+    }
+  }
+
+  /// Calls with first row, rows and expert of each block of dispatched tokens, and whether it is the expert's first.
+  private func forEachBlock(_ blocks: ExpertBlocks, _ rows: Int, _ body: (Int, Int, Int, Bool) -> Void) {
+    let count = blocks.blockRows(rows)
+    for block in 0..<blocks.sources * blocks.experts {
+      body(block * count, count, block % blocks.experts, block < blocks.experts)
     }
   }
 

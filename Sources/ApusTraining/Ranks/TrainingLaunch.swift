@@ -8,6 +8,7 @@ package enum TrainingLaunch {
   /// Refuses what can be planned but not run, before anything starts.
   package static func check(_ configuration: Configuration) throws(RuntimeFailure) {
     try Executor.checkAxes(configuration.layout.ranks)
+    if configuration.model.shape?.experts != nil { throw .noExperts }
   }
 
   /// Runs all ranks as threads of this process; a layout of one rank runs on the calling thread.
