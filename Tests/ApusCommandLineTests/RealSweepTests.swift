@@ -58,11 +58,11 @@ import Testing
       """
         list:
           - {training.steps: 5}
-          - {training.micro_batch_size: 1000000}
+          - {training.micro_batch_size: 1000000, model.hidden_size: 256}
           - {training.learning_rate: 1e30, training.steps: 50}
           - {training.steps: 1000000000}
           - {layout.data: 2, layout.zero_stage: 1}
-      """, timeout: 2)
+      """, timeout: 5)
     let words = ["sweep", "sweep.yaml", "--output", "out", "--hardware", "machine.yaml", "--json"]
     let first = try folder.apus(words)
     #expect(first.status == 0, "\(first.error)")
@@ -72,7 +72,7 @@ import Testing
     #expect(records.map(\.predictedStatus) == [.ok, .outOfMemory, .ok, .ok, .ok])
     #expect(records[0].measured?.stepSeconds ?? 0 > 0 && records[0].measured?.sentBytes == [:])
     #expect(records[1].reason.contains("of memory are available") && records[2].reason.contains("step "))
-    #expect(records[3].reason == "ended after 2 s" && records[3].seconds ?? 0 < 8)
+    #expect(records[3].reason == "ended after 5 s" && records[3].seconds ?? 0 < 10)
     // Two ranks sum their gradients and gather their weights: both halves of an all-reduce.
     #expect(records[4].measured?.sentBytes?["shard"] ?? 0 > 0)
     let counts = try first.json()["status"] as? [String: Int]
@@ -84,7 +84,7 @@ import Testing
     let again = try folder.apus(words)
     #expect(try again.json()["new"] as? Int == 0 && again.json()["known"] as? Int == 5)
     let table = try CSVTable(String(decoding: folder.read("out/small.csv"), as: UTF8.self), name: "table")
-    #expect(table.rows.count == 5)
+    try #require(table.rows.count == 5)
     #expect(table.field("status", of: table.rows[3]) == "timed out")
   }
 

@@ -94,7 +94,8 @@ struct RealRun {
   static func verdict(
     _ ending: ChildProcess.Ending, said: String, timeoutSeconds: Double
   ) -> (status: SweepRecord.Status, reason: String) {
-    let lastLine = said.split(separator: "\n").last.map(String.init) ?? ""
+    var lastLine = said.split(separator: "\n").last.map(String.init) ?? ""
+    if lastLine.hasPrefix("apus: ") { lastLine.removeFirst(6) }
     switch ending {
     case .exited(0): return (.ok, "")
     case .timedOut: return (.timedOut, "ended after \(timeoutSeconds.formatted(decimals: 0)) s")
