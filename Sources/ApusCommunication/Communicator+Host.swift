@@ -37,6 +37,25 @@ extension Communicator {
     return (0..<size).map { Array(all[$0 * block.count..<($0 + 1) * block.count]) }
   }
 
+  /// Everybody's elements on the first rank, in order of rank; the others get nil. Numbers of elements may differ.
+  package func gather<Element: CollectiveElement>(
+    _ elements: [Element], label: String = ""
+  ) throws(CommunicationError) -> [[Element]]? {
+    let counts = try allGather([Int32(elements.count)], label: label).map { Int($0[0]) }
+    let longest = counts.max() ?? 0
+    if longest == 0 { return rank == 0 ? counts.map { _ in [] } : nil }
+    let padding = [Element](repeating: .zero, count: longest - elements.count)
+    let input = Buffer(copying: elements + padding)
+    let output = Buffer(copying: [Element](repeating: .zero, count: rank == 0 ? longest * size : 0))
+    try run(
+      Collective(
+        .gather, from: input.address, to: rank == 0 ? output.address : nil, count: longest,
+        type: Element.elementType, label: label))
+    _ = input.take()
+    let all = output.take()
+    return rank == 0 ? counts.indices.map { Array(all[$0 * longest..<$0 * longest + counts[$0]]) } : nil
+  }
+
   /// The root's elements on all ranks; the others' argument only says how many.
   package func broadcast<Element: CollectiveElement>(
     _ elements: [Element], root: Int = 0, label: String = ""

@@ -30,6 +30,9 @@ package protocol Communicator: AnyObject, Sendable {
 
   /// What has gone over this group from this rank since it was made.
   var counters: CommunicationCounters { get }
+
+  /// From now on tells `observer` of each transfer that this rank has waited for; nil ends that.
+  func observe(_ observer: (@Sendable (Flight) -> Void)?)
 }
 
 extension Communicator {

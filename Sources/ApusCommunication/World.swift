@@ -8,6 +8,8 @@ package protocol World: AnyObject, Sendable {
   var rank: Int { get }
   /// The number of ranks.
   var size: Int { get }
+  /// Whether the ranks are threads of this process.
+  var isOneProcess: Bool { get }
   /// The data plane: all ranks as one group, from which the axes are split.
   var data: any Communicator { get }
   /// The control plane: all ranks, for bytes of the host. Its messages never wait behind the data's.

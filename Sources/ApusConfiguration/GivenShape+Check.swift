@@ -8,6 +8,16 @@ extension GivenShape {
     case .gpt2: checkGPT2(shape, in: &reader)
     case .llama: break
     }
+    if let experts = shape.experts {
+      if experts.perToken > experts.count {
+        reader.report(
+          "experts_per_token", "a token cannot go to \(experts.perToken) of \(experts.count) experts",
+          "use at most \(experts.count)")
+      }
+    } else if reader.isGood("experts") {
+      reader.refuse(
+        "experts_per_token", because: "has no effect without experts", "write experts, or remove it")
+    }
   }
 
   private func checkHeads(_ shape: ModelConfiguration, in reader: inout SectionReader) {
@@ -62,6 +72,7 @@ extension GivenShape {
     for key in ["rope_theta", "rope_scaling"] {
       reader.refuse(key, because: "GPT-2 learns its positions and rotates nothing")
     }
+    reader.refuse("experts", because: "GPT-2 has one feed-forward block a layer", "use the family llama")
   }
 }
 

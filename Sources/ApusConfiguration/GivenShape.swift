@@ -16,7 +16,7 @@ struct GivenShape {
   /// 0 for the word `tokenizer`.
   private let vocabularySize: Int?
   private let maximumSequenceLength, layers, hiddenSize, heads, keyValueHeads, headSize,
-    intermediateSize: Int?
+    intermediateSize, experts, expertsPerToken: Int?
   private let tiedEmbeddings: Bool?
   private let normEpsilon, ropeTheta: Double?
   private let ropeScaling: ModelConfiguration.RopeScaling?
@@ -38,6 +38,8 @@ struct GivenShape {
     keyValueHeads = reader.integer("key_value_heads", 1...65_536)
     headSize = reader.integer("head_size", 1...1_048_576)
     intermediateSize = reader.integer("intermediate_size", 1...16_777_216)
+    experts = reader.integer("experts", 2...65_536)
+    expertsPerToken = reader.integer("experts_per_token", 1...65_536)
     tiedEmbeddings = reader.truth("tied_embeddings")
     normEpsilon = reader.number("norm_epsilon", .positive)
     ropeTheta = reader.number("rope_theta", .positive)
@@ -108,7 +110,8 @@ struct GivenShape {
       tiedEmbeddings: tiedEmbeddings ?? base?.tiedEmbeddings ?? true,
       normEpsilon: normEpsilon ?? base?.normEpsilon ?? 1e-5,
       ropeTheta: ropeTheta ?? (family == .llama ? base?.ropeTheta : nil) ?? 10_000,
-      ropeScaling: removesRopeScaling || family == .gpt2 ? nil : ropeScaling ?? base?.ropeScaling)
+      ropeScaling: removesRopeScaling || family == .gpt2 ? nil : ropeScaling ?? base?.ropeScaling,
+      experts: experts.map { .init(count: $0, perToken: expertsPerToken ?? min(2, $0)) })
   }
 
   private static func intermediateSize(_ family: ModelConfiguration.Family, _ hidden: Int) -> Int {

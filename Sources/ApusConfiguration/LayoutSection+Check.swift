@@ -5,7 +5,7 @@ extension LayoutSection {
   /// Notes options that are written although nothing can follow from them.
   func refuseWhatHasNoEffect(in reader: inout SectionReader) {
     guard reader.isGood("data", "dp", "tensor", "tp", "zero_stage", "zero") else { return }
-    if ranks.data == 1 {
+    if ranks.data * ranks.context == 1 {
       let zero = reader.has("zero_stage") ? "zero_stage" : "zero"
       if ranks.zeroStage > 0 {
         reader.report(
@@ -65,19 +65,55 @@ extension LayoutSection {
           "use at most \(shape.layerCount)")
       }
     }
+    if let shape = model.shape { checkExperts(shape, in: &reader) }
     guard let sequenceLength else { return }
-    if !sequenceLength.isMultiple(of: ranks.context) {
+    if ranks.context > 1, !sequenceLength.isMultiple(of: 2 * ranks.context) {
+      let (below, above) = multiples(of: 2 * ranks.context, around: sequenceLength)
       reader.report(
         reader.has("context") ? "context" : "cp",
-        "context parallel degree \(ranks.context) does not divide the sequence length \(sequenceLength)",
-        "use a divisor of \(sequenceLength)")
+        "context parallel degree \(ranks.context) takes two equal pieces of each sequence for a rank, and "
+          + "\(2 * ranks.context) does not divide the sequence length \(sequenceLength)",
+        "use a sequence length of \(below > 0 ? "\(below) or \(above)" : "\(above)")")
     }
-    if ranks.sequenceParallel, !sequenceLength.isMultiple(of: ranks.tensor) {
-      let (below, above) = multiples(of: ranks.tensor, around: sequenceLength)
+    let divisor = ranks.tensor * ranks.context
+    if ranks.sequenceParallel, !sequenceLength.isMultiple(of: divisor) {
+      let (below, above) = multiples(of: divisor, around: sequenceLength)
       reader.report(
         "sequence_parallel",
-        "tensor parallel degree \(ranks.tensor) does not divide the sequence length \(sequenceLength)",
+        "tensor parallel degree \(ranks.tensor)\(ranks.context > 1 ? " times context \(ranks.context)" : "") does "
+          + "not divide the sequence length \(sequenceLength)",
         "use a sequence length of \(below > 0 ? "\(below) or \(above)" : "\(above)")")
+    }
+  }
+}
+
+extension LayoutSection {
+  /// Notes what a mixture of experts asks of its layout, and what a model without one cannot have.
+  private func checkExperts(_ shape: ModelConfiguration, in reader: inout SectionReader) {
+    let key = reader.has("expert") ? "expert" : "ep"
+    guard let experts = shape.experts else {
+      if ranks.expert > 1 {
+        reader.report(
+          key, "expert parallel degree \(ranks.expert) shares out experts, and the model has none", "use 1")
+      }
+      return
+    }
+    let fitting = divisors(of: experts.count).filter { ranks.data.isMultiple(of: $0) }
+    if !fitting.contains(ranks.expert) {
+      reader.report(
+        key,
+        "expert parallel degree \(ranks.expert) does not divide \(experts.count) experts and \(ranks.data) "
+          + "replicas", "use \(alternatives(fitting.map(String.init)))")
+    }
+    if ranks.tensor > 1, !ranks.sequenceParallel {
+      reader.report(
+        "sequence_parallel", "tensor parallel ranks would send the same tokens to the experts",
+        "set it to true, or use a tensor degree of 1")
+    }
+    if ranks.expert > 1, ranks.shardDegree != nil {
+      reader.report(
+        "shard_degree", "groups of shards and expert parallel ranks divide the same replicas",
+        "remove it, or use expert 1")
     }
   }
 }

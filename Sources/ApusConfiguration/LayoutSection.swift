@@ -2,8 +2,8 @@ public import ApusCore
 
 /// Over how many ranks each axis of parallelism divides the work, what is sharded, and how ranks communicate.
 ///
-/// The world size is the product of the degrees. Data and tensor parallelism run; other degrees than 1 are
-/// problems.
+/// The world size is the product of the degrees. Data and tensor parallelism run; layouts with other axes are
+/// recorded and planned, and training refuses them.
 public struct LayoutSection: Hashable, Sendable, Codable {
   /// Degrees and what is sharded along them.
   public var ranks: ParallelLayout
@@ -40,18 +40,7 @@ public struct LayoutSection: Hashable, Sendable, Codable {
       prefetchedUnits: reader.integer("prefetched_units", 0...1_024) ?? standard.prefetchedUnits,
       keepsGatheredInputs: reader.truth("keep_gathered_inputs") ?? standard.keepsGatheredInputs)
     stallLimit = reader.integer("stall_limit_seconds", 1...86_400) ?? 60
-    for (name, alias, degree) in later where degree != 1 {
-      reader.report(
-        reader.has(name) ? name : alias, "\(name) parallel degree \(degree) cannot run yet", "use 1")
-    }
     refuseWhatHasNoEffect(in: &reader)
-  }
-
-  /// Axes that nothing runs along yet.
-  private var later: [(name: String, alias: String, degree: Int)] {
-    [
-      ("context", "cp", ranks.context), ("pipeline", "pp", ranks.pipeline), ("expert", "ep", ranks.expert),
-    ]
   }
 
   /// The section as YAML shows it: of the options those that have an effect.
@@ -59,7 +48,9 @@ public struct LayoutSection: Hashable, Sendable, Codable {
     var entries = ResolvedEntries()
     entries.add("data", ranks.data)
     entries.add("tensor", ranks.tensor)
-    for (name, _, degree) in later { entries.add(name, degree) }
+    entries.add("context", ranks.context)
+    entries.add("pipeline", ranks.pipeline)
+    entries.add("expert", ranks.expert)
     if ranks.data > 1 {
       entries.add("zero_stage", ranks.zeroStage)
       if ranks.zeroStage > 0, let degree = ranks.shardDegree { entries.add("shard_degree", degree) }

@@ -61,6 +61,10 @@ public struct ModelSection: Hashable, Sendable, Codable {
     entries.add("tied_embeddings", shape.tiedEmbeddings)
     entries.add("norm_epsilon", shape.normEpsilon)
     guard shape.family == .llama else { return .mapping(entries) }
+    if let experts = shape.experts {
+      entries.add("experts", experts.count)
+      entries.add("experts_per_token", experts.perToken)
+    }
     entries.add("rope_theta", shape.ropeTheta)
     if let scaling = shape.ropeScaling {
       var nested = ResolvedEntries()

@@ -19,7 +19,19 @@ extension SectionReader {
 
   /// A mapping whose values are lists or single values, in the order written; nil where the key is absent.
   package mutating func variations(_ key: String) -> [(key: String, values: [String])]? {
+    node(key).flatMap { variations(of: $0, key) }
+  }
+
+  /// One such mapping or a list of them; nil where the key is absent.
+  package mutating func listOfCrossedVariations(_ key: String) -> [[(key: String, values: [String])]]? {
     guard let node = node(key) else { return nil }
+    guard case .list(let elements) = node.content else { return variations(of: node, key).map { [$0] } }
+    return elements.compactMap { variations(of: $0, key) }
+  }
+
+  private mutating func variations(
+    of node: YAMLNode, _ key: String
+  ) -> [(key: String, values: [String])]? {
     guard case .mapping(let entries) = node.content else {
       reportType(node, key, "a mapping of lists")
       return nil

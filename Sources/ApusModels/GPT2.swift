@@ -7,17 +7,18 @@ import ApusProgram
 /// Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.3; weights
 /// start at normal(0.02), those that write to the residual stream at 0.02 / sqrt(2 layers). Dropout applies to the
 /// embeddings' sum and to what each branch adds to the residual stream; not to attention's probabilities.
-struct GPT2: LanguageModel {
+struct GPT2: StagedModel {
   private let configuration: ModelConfiguration
   private let boundaries: BlockBoundaries
   private let heads: HeadShape
   private(set) var units: [ParameterUnit] = []
   var vocabularySize: Int { configuration.vocabularySize }
-  var head: Tensor { tokenTable }
+  let parts: [StagePart]
+  var head: Tensor { held(tokenTable) }
 
-  private let tokenTable, positionTable: Tensor  // [V, D], [P, D]
-  private let blocks: [Block]
-  private let finalNorm: Norm
+  private let tokenTable, positionTable: Tensor?  // [V, D], [P, D]
+  private let blocks: [Int: Block]
+  private let finalNorm: Norm?
 
   private struct Norm {
     let weight, bias: Tensor
@@ -36,6 +37,8 @@ struct GPT2: LanguageModel {
     configuration = c
     boundaries = BlockBoundaries(step.mesh)
     heads = c.heads.local(on: step.mesh)
+    let parts = step.parts(layerCount: c.layerCount)
+    self.parts = parts
     let sharding = GPT2Sharding(c, boundaries)
     let residual = 0.02 / (2 * Double(c.layerCount)).squareRoot()
     func norm(_ name: String, _ unit: inout UnitDeclaration) -> Norm {
@@ -54,19 +57,29 @@ struct GPT2: LanguageModel {
     {
       unit.vector("\(name).bias", outputs, .zeros, split: split)
     }
-    tokenTable = step.unit("token table", training: training, into: &units, standsAlone: true) { unit in
-      unit.declare(
-        "transformer.wte.weight", c.vocabularySize, c.hiddenSize, .normal(deviation: 0.02),
-        split: sharding.tokenTable)
-    }
-    positionTable = step.unit("position table", training: training, into: &units) { unit in
-      unit.declare(
-        "transformer.wpe.weight", c.maximumSequenceLength, c.hiddenSize, .normal(deviation: 0.02),
-        split: sharding.whole)
-    }
-    var blocks: [Block] = []
-    for layer in 0..<c.layerCount {
-      let block = step.unit("layer \(layer)", training: training, into: &units) { unit in
+    let holdsTable = parts.contains { $0.hasEmbedding || $0.hasHead }
+    tokenTable =
+      holdsTable
+      ? step.unit(
+        "token table", training: training, into: &units, standsAlone: true
+      ) { unit in
+        unit.declare(
+          "transformer.wte.weight", c.vocabularySize, c.hiddenSize, .normal(deviation: 0.02),
+          split: sharding.tokenTable, isTied: true)
+      } : nil
+    positionTable =
+      parts[0].hasEmbedding
+      ? step.unit(
+        "position table", training: training, into: &units
+      ) { unit in
+        unit.declare(
+          "transformer.wpe.weight", c.maximumSequenceLength, c.hiddenSize, .normal(deviation: 0.02),
+          split: sharding.whole)
+      } : nil
+    var blocks: [Int: Block] = [:]
+    for (chunk, layer) in parts.numberedLayers {
+      if chunk > 0, parts[chunk].layers.first == layer { step.separateUnits() }
+      blocks[layer] = step.unit("layer \(layer)", training: training, into: &units) { unit in
         let name = "transformer.h.\(layer)"
         // What every rank holds comes first: it is one run where it has to be summed over the tensor axis.
         let (attentionNorm, feedForwardNorm) = (norm("\(name).ln_1", &unit), norm("\(name).ln_2", &unit))
@@ -89,25 +102,38 @@ struct GPT2: LanguageModel {
             weight: matrix("\(name).mlp.c_proj", f, d, residual, sharding.feedForwardOut, &unit),
             bias: feedForwardBias))
       }
-      blocks.append(block)
     }
     self.blocks = blocks
-    finalNorm = step.unit("final norm", training: training, into: &units) { unit in
-      norm("transformer.ln_f", &unit)
-    }
+    finalNorm =
+      parts[parts.count - 1].hasHead
+      ? step.unit(
+        "final norm", training: training, into: &units
+      ) { unit in norm("transformer.ln_f", &unit) } : nil
   }
 
-  func hiddenStates(
-    _ tokens: Tensor, _ context: SequenceContext, in step: inout StepRecorder
-  ) -> Tensor {
+  func handedOn(rows: Int, in step: StepRecorder) -> Signature {
+    boundaries.handedOn(rows: rows, hiddenSize: configuration.hiddenSize, in: step)
+  }
+
+  func embedded(_ tokens: Tensor, _ context: SequenceContext, in step: inout StepRecorder) -> Tensor {
     step.label = "embeddings"
-    let embedded = step.embedding(tokens, tokenTable, vocabularySize: configuration.vocabularySize)
-    var x_TD = step.dropout(
+    let embedded = step.embedding(
+      tokens, held(tokenTable), vocabularySize: configuration.vocabularySize)
+    return step.dropout(
       step.positions(
-        boundaries.leave(embedded, in: &step), positionTable,
+        boundaries.leave(embedded, in: &step), held(positionTable),
         sequenceLength: context.sequenceLength(rows: tokens.count), start: context.start))
-    for (layer, block) in blocks.enumerated() {
+  }
+
+  func layers(
+    _ layers: Range<Int>, _ x: Tensor, _ context: SequenceContext, in step: inout StepRecorder
+  ) -> Tensor {
+    var x_TD = x
+    for layer in layers {
+      let block = held(blocks[layer])
       step.layerInput(x_TD)
+      // One place in the embeddings, two a layer.
+      step.continueDropout(after: 1 + 2 * layer)
       step.label = "layer \(layer) attention"
       let qkv = dense(norm(x_TD, block.attentionNorm, &step), block.attentionIn, &step)
       let mixed_TD = context.attend(qkv, heads, layer: layer, in: &step)
@@ -117,8 +143,12 @@ struct GPT2: LanguageModel {
       x_TD = step.add(x_TD, step.dropout(leave(step.gelu(hidden_TF), block.feedForwardOut, &step)))
     }
     step.layerInput(x_TD)
+    return x_TD
+  }
+
+  func finished(_ x: Tensor, in step: inout StepRecorder) -> Tensor {
     step.label = "final norm"
-    return boundaries.enter(norm(x_TD, finalNorm, &step), in: &step)
+    return boundaries.enter(norm(x, held(finalNorm), &step), in: &step)
   }
 
   private func norm(_ x: Tensor, _ norm: Norm, _ step: inout StepRecorder) -> Tensor {

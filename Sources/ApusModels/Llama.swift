@@ -6,41 +6,55 @@ import ApusProgram
 ///
 /// Sources: Touvron et al. 2023; Grattafiori et al. 2024, section 3.2. Queries, keys and values come from
 /// one matrix, gate and up from another; published files hold their row ranges under separate names.
-struct Llama: LanguageModel {
+struct Llama: StagedModel {
   private let configuration: ModelConfiguration
   private let boundaries: BlockBoundaries
   private let heads: HeadShape
   private(set) var units: [ParameterUnit] = []
   var vocabularySize: Int { configuration.vocabularySize }
-  let head: Tensor
+  let parts: [StagePart]
+  var head: Tensor { held(headTable) }
 
-  private let tokenTable: Tensor  // [V, D]
+  private let tokenTable, headTable: Tensor?  // [V, D]
   private let cosines, sines: Tensor  // [P, headSize / 2]
-  private let blocks: [Block]
-  private let finalNorm: Tensor
+  private let blocks: [Int: Block]
+  private let finalNorm: Tensor?
 
   private struct Block {
     let attentionNorm, feedForwardNorm: Tensor  // [1, D]
     let queryKeyValue, attentionOut: Tensor  // [width, D], [D, queryWidth]
-    let gateUp, down: Tensor  // [2F, D], [D, F]
+    let gateUp, down: Tensor?  // [2F, D], [D, F]
+    let router: Tensor?  // [E, D]
+    var experts: ExpertWeights?
   }
 
   init(_ c: ModelConfiguration, training: Bool, in step: inout StepRecorder) {
     configuration = c
     boundaries = BlockBoundaries(step.mesh)
     heads = c.heads.local(on: step.mesh)
+    let parts = step.parts(layerCount: c.layerCount)
+    self.parts = parts
+    let hasHead = parts[parts.count - 1].hasHead
     let sharding = LlamaSharding(c, boundaries)
     let residual = Initializer.normal(deviation: 0.02 / (2 * Double(c.layerCount)).squareRoot())
     let plain = Initializer.normal(deviation: 0.02)
     let (d, f) = (c.hiddenSize, c.intermediateSize)
-    tokenTable = step.unit("token table", training: training, into: &units, standsAlone: true) { unit in
-      unit.declare("model.embed_tokens.weight", c.vocabularySize, d, plain, split: sharding.vocabulary)
-    }
-    var blocks: [Block] = []
-    for layer in 0..<c.layerCount {
-      let block = step.unit("layer \(layer)", training: training, into: &units) { unit in
-        let name = "model.layers.\(layer)"
-        return Block(
+    let holdsTable = parts[0].hasEmbedding || c.tiedEmbeddings && hasHead
+    tokenTable =
+      holdsTable
+      ? step.unit(
+        "token table", training: training, into: &units, standsAlone: true
+      ) { unit in
+        unit.declare(
+          "model.embed_tokens.weight", c.vocabularySize, d, plain, split: sharding.vocabulary,
+          isTied: c.tiedEmbeddings)
+      } : nil
+    var blocks: [Int: Block] = [:]
+    for (chunk, layer) in parts.numberedLayers {
+      if chunk > 0, parts[chunk].layers.first == layer { step.separateUnits() }
+      let name = "model.layers.\(layer)"
+      var block = step.unit("layer \(layer)", training: training, into: &units) { unit in
+        Block(
           attentionNorm: unit.vector("\(name).input_layernorm.weight", d, .ones, split: sharding.whole),
           feedForwardNorm: unit.vector(
             "\(name).post_attention_layernorm.weight", d, .ones, split: sharding.whole),
@@ -48,22 +62,43 @@ struct Llama: LanguageModel {
             "\(name).self_attn.qkv_proj.weight", c.heads.width, d, plain, split: sharding.queryKeyValue(name)),
           attentionOut: unit.declare(
             "\(name).self_attn.o_proj.weight", d, c.heads.queryWidth, residual, split: sharding.attentionOut),
-          gateUp: unit.declare(
-            "\(name).mlp.gate_up_proj.weight", 2 * f, d, plain, split: sharding.gateUp(name)),
-          down: unit.declare("\(name).mlp.down_proj.weight", d, f, residual, split: sharding.down))
+          gateUp: c.experts == nil
+            ? unit.declare(
+              "\(name).mlp.gate_up_proj.weight", 2 * f, d, plain, split: sharding.gateUp(name)) : nil,
+          down: c.experts == nil
+            ? unit.declare("\(name).mlp.down_proj.weight", d, f, residual, split: sharding.down) : nil,
+          router: c.experts.map {
+            unit.declare("\(name).mlp.gate.weight", $0.count, d, plain, split: sharding.whole)
+          })
       }
-      blocks.append(block)
+      if let router = block.router, let count = c.experts?.count {
+        block.experts = step.unit(
+          "layer \(layer) experts", training: training, into: &units, standsAlone: true,
+          isExpert: step.mesh.degree(of: .expert) > 1
+        ) { unit in
+          ExpertWeights(
+            router: router,
+            gateUp: unit.declare(
+              "\(name).mlp.experts.gate_up_proj", count * 2 * f, d, plain,
+              split: sharding.experts(count * 2 * f)),
+            down: unit.declare(
+              "\(name).mlp.experts.down_proj", count * d, f, residual, split: sharding.experts(count * d)))
+        }
+      }
+      blocks[layer] = block
     }
     self.blocks = blocks
-    let ending = step.unit("final norm and head", training: training, into: &units) { unit in
-      (
-        norm: unit.vector("model.norm.weight", d, .ones, split: sharding.whole),
-        head: c.tiedEmbeddings
-          ? nil : unit.declare("lm_head.weight", c.vocabularySize, d, plain, split: sharding.vocabulary)
-      )
-    }
-    finalNorm = ending.norm
-    head = ending.head ?? tokenTable
+    let ending =
+      hasHead
+      ? step.unit("final norm and head", training: training, into: &units) { unit in
+        (
+          norm: unit.vector("model.norm.weight", d, .ones, split: sharding.whole),
+          head: c.tiedEmbeddings
+            ? nil : unit.declare("lm_head.weight", c.vocabularySize, d, plain, split: sharding.vocabulary)
+        )
+      } : nil
+    finalNorm = ending?.norm
+    headTable = ending?.head ?? (c.tiedEmbeddings ? tokenTable : nil)
     let table = Signature(c.maximumSequenceLength, c.headSize / 2)
     cosines = step.tensor("rotary cosines", .input, table)
     sines = step.tensor("rotary sines", .input, table)
@@ -78,35 +113,59 @@ struct Llama: LanguageModel {
     ]
   }
 
-  func hiddenStates(
-    _ tokens: Tensor, _ context: SequenceContext, in step: inout StepRecorder
-  ) -> Tensor {
+  func handedOn(rows: Int, in step: StepRecorder) -> Signature {
+    boundaries.handedOn(rows: rows, hiddenSize: configuration.hiddenSize, in: step)
+  }
+
+  func embedded(_ tokens: Tensor, _ context: SequenceContext, in step: inout StepRecorder) -> Tensor {
     step.label = "embeddings"
-    let embedded = step.embedding(tokens, tokenTable, vocabularySize: configuration.vocabularySize)
-    var x_TD = boundaries.leave(embedded, in: &step)
-    for (layer, block) in blocks.enumerated() {
+    let embedded = step.embedding(
+      tokens, held(tokenTable), vocabularySize: configuration.vocabularySize)
+    return boundaries.leave(embedded, in: &step)
+  }
+
+  func layers(
+    _ layers: Range<Int>, _ x: Tensor, _ context: SequenceContext, in step: inout StepRecorder
+  ) -> Tensor {
+    var x_TD = x
+    for layer in layers {
+      let block = held(blocks[layer])
       step.layerInput(x_TD)
       step.label = "layer \(layer) attention"
+      let product = step.linear(
+        boundaries.enter(norm(x_TD, block.attentionNorm, &step), in: &step), block.queryKeyValue,
+        layout: .outputMajor)
       let qkv = step.rotary(
-        step.linear(
-          boundaries.enter(norm(x_TD, block.attentionNorm, &step), in: &step), block.queryKeyValue,
-          layout: .outputMajor),
-        cosines: cosines, sines: sines, headCount: heads.headCount + heads.keyValueHeadCount,
-        headSize: heads.headSize, sequenceLength: context.sequenceLength(rows: tokens.count),
+        product, cosines: cosines, sines: sines, headCount: heads.headCount + heads.keyValueHeadCount,
+        headSize: heads.headSize, sequenceLength: context.sequenceLength(rows: product.rows),
         start: context.start)
       let mixed = context.attend(qkv, heads, layer: layer, in: &step)
       x_TD = step.add(
         x_TD, boundaries.leave(mixed, times: block.attentionOut, layout: .outputMajor, in: &step))
       step.label = "layer \(layer) feed-forward"
-      let gateUp = step.linear(
-        boundaries.enter(norm(x_TD, block.feedForwardNorm, &step), in: &step), block.gateUp,
-        layout: .outputMajor)
-      x_TD = step.add(
-        x_TD, boundaries.leave(step.swiglu(gateUp), times: block.down, layout: .outputMajor, in: &step))
+      x_TD = step.add(x_TD, feedForward(norm(x_TD, block.feedForwardNorm, &step), block, &step))
     }
     step.layerInput(x_TD)
+    return x_TD
+  }
+
+  func finished(_ x: Tensor, in step: inout StepRecorder) -> Tensor {
     step.label = "final norm"
-    return boundaries.enter(norm(x_TD, finalNorm, &step), in: &step)
+    return boundaries.enter(norm(x, held(finalNorm), &step), in: &step)
+  }
+
+  private func feedForward(_ x: Tensor, _ block: Block, _ step: inout StepRecorder) -> Tensor {
+    if let weights = block.experts, let experts = configuration.experts {
+      // Every rank sends its own tokens, so that a block is neither entered nor left.
+      return step.experts(
+        x, weights,
+        ExpertRouting(
+          count: experts.count, perToken: experts.perToken, capacityFactor: experts.capacityFactor,
+          tokens: x.rows))
+    }
+    let gateUp = step.linear(
+      boundaries.enter(x, in: &step), held(block.gateUp), layout: .outputMajor)
+    return boundaries.leave(step.swiglu(gateUp), times: held(block.down), layout: .outputMajor, in: &step)
   }
 
   private func norm(_ x: Tensor, _ weight: Tensor, _ step: inout StepRecorder) -> Tensor {

@@ -25,6 +25,22 @@ public struct ModelConfiguration: Hashable, Sendable, Codable {
     }
   }
 
+  /// A mixture of experts in place of each layer's feed-forward block: a router sends each token to some of many blocks
+  /// of the intermediate size (Shazeer et al. 2017).
+  public struct Experts: Hashable, Sendable, Codable {
+    public var count: Int
+    /// Experts that each token goes to.
+    public var perToken: Int
+    /// Tokens that an expert has room for, as a multiple of its share of an even load.
+    public var capacityFactor: Double
+
+    public init(count: Int, perToken: Int, capacityFactor: Double = 1) {
+      self.count = count
+      self.perToken = perToken
+      self.capacityFactor = capacityFactor
+    }
+  }
+
   public var family: Family
   public var vocabularySize: Int
   /// The longest sequence the model accepts; for GPT-2 the number of learned positions.
@@ -40,12 +56,14 @@ public struct ModelConfiguration: Hashable, Sendable, Codable {
   public var normEpsilon: Double
   public var ropeTheta: Double
   public var ropeScaling: RopeScaling?
+  /// nil for one feed-forward block a layer. Of the family llama.
+  public var experts: Experts?
 
   public init(
     family: Family, vocabularySize: Int, maximumSequenceLength: Int, layerCount: Int, hiddenSize: Int,
     headCount: Int, keyValueHeadCount: Int? = nil, headSize: Int? = nil, intermediateSize: Int? = nil,
     tiedEmbeddings: Bool = true, normEpsilon: Double = 1e-5, ropeTheta: Double = 10_000,
-    ropeScaling: RopeScaling? = nil
+    ropeScaling: RopeScaling? = nil, experts: Experts? = nil
   ) {
     self.family = family
     self.vocabularySize = vocabularySize
@@ -60,5 +78,6 @@ public struct ModelConfiguration: Hashable, Sendable, Codable {
     self.normEpsilon = normEpsilon
     self.ropeTheta = ropeTheta
     self.ropeScaling = ropeScaling
+    self.experts = experts
   }
 }

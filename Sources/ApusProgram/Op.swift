@@ -18,6 +18,14 @@ package enum Op: Hashable, Sendable {
   case bias(Bias)
   case move(Move)
   case materialise(Materialise)
+  case contextAttention(ContextAttention)
+  case columnSlice(ColumnSlice)
+  case route(Route)
+  case dispatch(Dispatch)
+  case expertLinear(ExpertLinear)
+  case combine(Combine)
+  case send(Send)
+  case receive(Receive)
   // Emitted by gradient rules.
   case embeddingGradient(EmbeddingGradient)
   case positionsGradient(PositionsGradient)
@@ -30,6 +38,12 @@ package enum Op: Hashable, Sendable {
   case geluGradient(GELUGradient)
   case swigluGradient(SwiGLUGradient)
   case attentionGradient(AttentionGradient)
+  case contextAttentionGradient(ContextAttentionGradient)
+  case columnSliceGradient(ColumnSliceGradient)
+  case routeGradient(RouteGradient)
+  case dispatchGradient(DispatchGradient)
+  case expertProduct(ExpertProduct)
+  case combineGradient(CombineGradient)
   case headLossGradient(HeadLossGradient)
   case copy(Copy)
   case crossEntropyStatistics(CrossEntropyStatistics)
@@ -45,6 +59,7 @@ package enum Op: Hashable, Sendable {
   case biasGELUGradient(BiasGELUGradient)
   case dropoutAdd(DropoutAdd)
   // Recorded by the optimizer.
+  case zero(Zero)
   case sumOfSquares(SumOfSquares)
   case clip(Clip)
   case adamW(AdamW)
@@ -68,6 +83,14 @@ package enum Op: Hashable, Sendable {
     case .bias(let o): o
     case .move(let o): o
     case .materialise(let o): o
+    case .contextAttention(let o): o
+    case .columnSlice(let o): o
+    case .route(let o): o
+    case .dispatch(let o): o
+    case .expertLinear(let o): o
+    case .combine(let o): o
+    case .send(let o): o
+    case .receive(let o): o
     case .embeddingGradient(let o): o
     case .positionsGradient(let o): o
     case .layerNormGradient(let o): o
@@ -79,6 +102,12 @@ package enum Op: Hashable, Sendable {
     case .geluGradient(let o): o
     case .swigluGradient(let o): o
     case .attentionGradient(let o): o
+    case .contextAttentionGradient(let o): o
+    case .columnSliceGradient(let o): o
+    case .routeGradient(let o): o
+    case .dispatchGradient(let o): o
+    case .expertProduct(let o): o
+    case .combineGradient(let o): o
     case .headLossGradient(let o): o
     case .copy(let o): o
     case .crossEntropyStatistics(let o): o
@@ -92,6 +121,7 @@ package enum Op: Hashable, Sendable {
     case .biasGELU(let o): o
     case .biasGELUGradient(let o): o
     case .dropoutAdd(let o): o
+    case .zero(let o): o
     case .sumOfSquares(let o): o
     case .clip(let o): o
     case .adamW(let o): o

@@ -73,18 +73,24 @@ public struct StepProgram: Sendable {
 
   package var segments: [Segment] { groups.flatMap { $0 } }
 
-  /// The segment of a kind; a program has at most one.
-  package func segment(_ kind: Segment.Kind) -> Segment? { segments.first { $0.kind == kind } }
+  /// The segment of a kind, and of a chunk of layers where a device of a pipeline has several.
+  package func segment(_ kind: Segment.Kind, chunk: Int = 0) -> Segment? {
+    segments.first { $0.kind == kind && $0.chunk == chunk }
+  }
+
+  /// Chunks of layers that are recorded.
+  package var chunkCount: Int { segments.count { $0.kind == .forward } }
 
   /// All parameters, unit by unit.
   package var parameters: [Parameter] { units.flatMap(\.parameters) }
 
-  /// Number of the model's weights over all ranks, copies and padding excluded.
+  /// Number of the model's weights over all ranks, copies and padding excluded; of a stage's, where the program is of a
+  /// device of a pipeline.
   package var parameterCount: Int {
     parameters.reduce(0) { $0 + $1.parts.reduce(0) { $0 + $1.count } }
   }
 
-  /// Rows of the smallest table that tokens or targets pick from: ids must lie below it.
+  /// Rows of the smallest table that tokens or targets pick from: ids must lie below it; 0 where the program has none.
   package var vocabularySize: Int {
     segments.flatMap(\.instructions).compactMap { instruction in
       switch instruction.op {

@@ -28,5 +28,8 @@ package enum Main {
       CheckpointCommand.entry,
     ])
 
-  package static func main() { exit(commands.run(Array(CommandLine.arguments.dropFirst()))) }
+  package static func main() {
+    BarrierSpin.shorten()
+    exit(commands.run(Array(CommandLine.arguments.dropFirst())))
+  }
 }

@@ -103,6 +103,22 @@ import Testing
     Mistake(
       words: "checkpoint inspect full/step-00000001 --step 1", status: 2,
       error: "--step chooses among the checkpoints of a run, but full/step-00000001 is one checkpoint"),
+    Mistake(
+      words: "validate empty.txt", status: 1, error: "empty.txt:1: is empty; the first line names the columns"
+    ),
+    Mistake(words: "validate a.txt", status: 1, error: "a.txt names columns and holds no runs"),
+    Mistake(
+      words: "plan llama-3-8b --devices 3 --batch-tokens 4096", status: 2,
+      error:
+        "no layout of data x tensor x context x pipeline shares 1 sequences evenly among 3 devices; change "
+        + "--devices or --batch-tokens"),
+    Mistake(
+      words: "plan llama-3-8b --devices 8 --expert-size 64", status: 2,
+      error: "--expert-size and --shared-expert-size need --experts"),
+    Mistake(words: "forecast llama-3-8b --expert 2", status: 2, error: "--expert 2 needs --experts"),
+    Mistake(
+      words: "forecast llama-3-8b --experts 8 --expert 3 --data 3", status: 2,
+      error: "--expert 3 divides not both 8 experts and data x context = 3"),
   ]
 
   @Test(arguments: mistakes) func oneLineAndNothingLeft(mistake: Mistake) throws {

@@ -40,9 +40,11 @@ final class MPIJobRun {
   var output: String { (try? String(contentsOf: file("out"), encoding: .utf8)) ?? "" }
   var errors: String { (try? String(contentsOf: file("err"), encoding: .utf8)) ?? "" }
 
-  /// The lines of our program's own about a failure.
-  var verdicts: [String] {
-    errors.split(separator: "\n").map(String.init).filter { $0.hasPrefix("apus: ") }
+  /// The lines of our program's own about a failure, after the launcher's end: it hands on what a rank has written
+  /// when it gets round to it, and under load that is after the rank has ended.
+  func verdicts(limit: Double = 20) -> [String] {
+    _ = launcherStatus(limit: limit)
+    return errors.split(separator: "\n").map(String.init).filter { $0.hasPrefix("apus: ") }
   }
 
   /// The processes by rank, once the job has said them.

@@ -131,12 +131,25 @@ import Testing
     #expect(
       lines == [
         "--set layout.data: 0 is out of range; use a whole number from 1 to 1048576",
-        "--set layout.context: context parallel degree 3 cannot run yet; use 1",
-        "--set layout.pp: pipeline parallel degree 7 cannot run yet; use 1",
         "--set layout.tensor: tensor parallel degree 3 does not divide 8 heads; use 1, 2, 4 or 8",
         "--set layout.pp: pipeline parallel degree 7 exceeds 6 layers; use at most 6",
-        "--set layout.context: context parallel degree 3 does not divide the sequence length 256; use a divisor "
-          + "of 256",
+        "--set layout.context: context parallel degree 3 takes two equal pieces of each sequence for a rank, and "
+          + "6 does not divide the sequence length 256; use a sequence length of 252 or 258",
+      ])
+    let mixture = "model: {preset: llama-small, experts: 8, experts_per_token: 2}"
+    let rest = "\ndata: {train: [a.txt]}\ntraining: {steps: 1}\nlayout: "
+    #expect(problems(mixture + rest + "{data: 4, expert: 4, tensor: 2, sequence_parallel: true}") == [])
+    #expect(
+      problems(mixture + rest + "{data: 6, expert: 3, tensor: 2}") == [
+        "job.yaml:4: layout.expert: expert parallel degree 3 does not divide 8 experts and 6 replicas; use 1 or 2",
+        "job.yaml: layout.sequence_parallel: tensor parallel ranks would send the same tokens to the experts; set it "
+          + "to true, or use a tensor degree of 1",
+      ])
+    // Axes that nothing runs along yet can be planned, so a configuration may name them.
+    #expect(problems(minimal + "\nlayout: {pipeline: 2, context: 2}") == [])
+    #expect(
+      overrideProblems("layout.expert=2") == [
+        "--set layout.expert: expert parallel degree 2 shares out experts, and the model has none; use 1"
       ])
     #expect(
       problems(minimal + "\nlayout: {dp: 1, data: 1}") == [

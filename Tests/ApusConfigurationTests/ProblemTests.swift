@@ -43,7 +43,7 @@ func overrideProblems(_ overrides: String...) -> [String] {
         precision: bf32
         learning_rate: 2
       layout:
-        pp: 2
+        pp: 0
       ouput: {}
       """
     #expect(
@@ -58,7 +58,7 @@ func overrideProblems(_ overrides: String...) -> [String] {
         "job.yaml:9: training.gradient_clipp1ng: is an unknown key; did you mean gradient_clip?",
         "job.yaml:10: training.precision: \"bf32\" is not known; did you mean fp32? valid are fp32, bf16 or fp16",
         "job.yaml:11: training.learning_rate: is written twice (first on line 8); keep one of the two",
-        "job.yaml:13: layout.pp: pipeline parallel degree 2 cannot run yet; use 1",
+        "job.yaml:13: layout.pp: 0 is out of range; use a whole number from 1 to 1048576",
         "job.yaml:14: ouput: is an unknown key; did you mean output?",
         "--set training.stepz: is an unknown key; did you mean steps?",
         "--set checkpoint.keep: 0 is out of range; use a whole number of 1 or more",

@@ -17,6 +17,12 @@ import Testing
     #expect(try CSVTable(text, name: "t.csv").rows[0].fields == fields)
   }
 
+  @Test func aCarriageReturnAloneEndsALine() throws {
+    let table = try CSVTable("a,b\r1,2\r3,4", name: "t.csv")
+    #expect(table.columns == ["a", "b"] && table.rows.map(\.fields) == [["1", "2"], ["3", "4"]])
+    #expect(table.rows.map(\.line) == [2, 3])
+  }
+
   @Test func aByteOrderMarkIsNoPartOfTheFirstName() throws {
     #expect(try CSVTable("\u{FEFF}a,b\n1,2\n", name: "t.csv").columns == ["a", "b"])
   }

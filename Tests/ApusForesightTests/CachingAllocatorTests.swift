@@ -112,12 +112,12 @@ private struct SystemRandomNumberGeneratorWithSeed {
     let states = program.byteCount(of: .optimizerState)
     let persistent = Role.allCases.filter { $0.isPersistent && $0 != .cache }
       .reduce(0) { $0 + program.byteCount(of: $1) }
-    let after = replay.steps.map(\.allocated)
-    #expect(after[0] == after[3])
-    // The replay keeps more than the persistent storages after a step: not explained yet.
-    withKnownIssue { #expect(abs(after[0] - persistent) < 512 * program.storages.count) }
+    #expect(replay.steps.allSatisfy { $0.requested == persistent })
+    // Blocks of the large pool keep a remainder of up to 1 MiB.
+    #expect(replay.steps.allSatisfy { $0.allocated >= persistent && $0.allocated <= $0.reserved })
+    let asked = replay.steps.map(\.counts.peakRequested)
+    #expect(asked[1] - asked[0] == states)
     let peaks = replay.steps.map(\.counts.peakAllocated)
-    withKnownIssue { #expect(abs(peaks[1] - peaks[0] - states) < 512 * program.storages.count) }
     #expect(peaks[1] == peaks[2] && peaks[2] == peaks[3])
     #expect(replay.ready.counts.misses > 0 && replay.steps[0].counts.misses > 0)
     #expect(replay.steps[2...].allSatisfy { $0.counts.misses == 0 && $0.hitRate == 1 })

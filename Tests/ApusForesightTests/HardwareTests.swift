@@ -17,6 +17,7 @@ import Testing
   @Test(arguments: [
     ("A100-40GB (DGX-A100 2020)", "A100-40GB"), ("V100-SXM2-16GB", "V100-16GB"), ("H100", "H100-80GB"),
     ("v100-32gb (DGX-2)", "V100-32GB"), ("H100-96GB-HBM2e-500W", "H100-96GB-HBM2e-500W"),
+    ("A100-80GB PCIe", "A100-PCIe"), ("H100 PCIe", "H100-PCIe"), ("H100 SXM5", "H100-80GB"),
   ])
   func namesAreFoundAsRowsWriteThem(text: String, name: String) throws {
     #expect(try HardwareCatalogue.shipped().named(text)?.name == name)

@@ -75,6 +75,53 @@ import Testing
     #expect(full.memory.parameters == none.memory.parameters)
   }
 
+  /// A step whose memory is foreseen close to the limit counts on retries; one that plans its memory does not.
+  @Test func retriesAreExpectedNearTheLimitAlone() throws {
+    func slower(_ stack: SoftwareStack, share: Double) throws -> Double {
+      var job = try Self.job(ParallelLayout(data: 8, zeroStage: 1), stack: stack)
+      let free = try StepSimulator().forecast(job)
+      job.hardware.memoryBytes = free.memory.devicePeak / share
+      return try StepSimulator().forecast(job).stepSeconds / free.stepSeconds - 1
+    }
+    let constants = CostConstants()
+    let megatron = SoftwareStack(.megatron)
+    #expect(try slower(megatron, share: 1 - constants.memoryUncertainty) < 1e-9)
+    #expect(abs(try slower(megatron, share: 1) - constants.allocatorRetry) < 1e-9)
+    let half = try slower(megatron, share: 1 - constants.memoryUncertainty / 2)
+    #expect(abs(half - constants.allocatorRetry / 2) < 1e-9)
+    #expect(try slower(.apus, share: 1) == 0)
+  }
+
+  /// More to keep takes more memory, more ranks to share it take less, in every stack.
+  @Test(arguments: SoftwareStack.Name.allCases)
+  func memoryIsMonotone(name: SoftwareStack.Name) throws {
+    let simulator = StepSimulator()
+    func peaks(_ values: [Int], _ job: (Int) throws -> TrainingJob) throws -> [Double] {
+      try values.map { simulator.memory(of: try job($0)).devicePeak }
+    }
+    let stack = SoftwareStack(name)
+    let microBatches = try peaks([1, 2, 4, 8]) {
+      try Self.job(ParallelLayout(data: 2, tensor: 2, pipeline: 2), microBatch: $0, stack: stack)
+    }
+    let sequences = try peaks([512, 2048, 8192, 131_072]) {
+      var job = try Self.job(ParallelLayout(data: 8), stack: stack)
+      job.sequenceLength = $0
+      return job
+    }
+    for growing in [microBatches, sequences] { #expect(zip(growing, growing.dropFirst()).allSatisfy(<)) }
+    let tensor = try peaks([1, 2, 4, 8]) { try Self.job(ParallelLayout(tensor: $0), stack: stack) }
+    let sharded = try peaks([0, 1, 2, 3]) {
+      try Self.job(ParallelLayout(data: 16, zeroStage: $0), stack: stack)
+    }
+    let context = try peaks([1, 2, 4, 8]) { try Self.job(ParallelLayout(context: $0), stack: stack) }
+    let replicas = try peaks([1, 2, 16, 512]) {
+      try Self.job(ParallelLayout(data: $0, zeroStage: 1), stack: stack)
+    }
+    for falling in [tensor, sharded, context, replicas] {
+      #expect(zip(falling, falling.dropFirst()).allSatisfy(>))
+    }
+  }
+
   /// S26: states are divided as the stage says.
   @Test func shardedStatesAreDivided() throws {
     func memory(_ stage: Int) throws -> MemoryForecast {

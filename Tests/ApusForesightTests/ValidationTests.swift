@@ -55,6 +55,9 @@ import Testing
     ("hidden", "", "hidden is blank"), ("global_batch_seqs", "", "global_batch_seqs is blank"),
     ("layers", "ten", "layers is \"ten\", no whole number above 0"),
     ("gpu", "Abacus", "gpu \"Abacus\" is not described"), ("tp", "7", "are no multiple of tp x pp x cp"),
+    ("hidden", "99999999999999", "more than the 1048576 that can be foreseen"),
+    ("hidden", "1048576", "gives heads of"), ("seq_len", "1e300", "no whole number above 0"),
+    ("micro_batch", "1048576", "is more than can be foreseen"),
   ])
   func rowsWithoutShapeBatchOrLayoutAreSkippedWithAReason(column: String, value: String, reason: String)
     throws
@@ -64,12 +67,93 @@ import Testing
     #expect(report.rowsSkipped.contains { $0.reason.contains(reason) }, "\(report.rowsSkipped)")
   }
 
+  @Test func aBatchThatLeavesReplicasWithoutASequenceIsNoBatch() throws {
+    var blank = try replacing(["micro_batch", "grad_accum", "dp", "tp", "pp", "cp"], by: "", in: try table())
+    blank = try replacing(["global_batch_seqs"], by: "1", in: blank)
+    blank = try replacing(["gpus"], by: "64", in: blank)
+    let skipped = try report(blank).rowsSkipped
+    #expect(skipped.map(\.reason) == ["global_batch_seqs 1 leaves none of 64 replicas a sequence each"])
+  }
+
+  @Test func whatIsMeasuredAndNoNumberIsTold() throws {
+    let report = try report(try replacing(["step_time_s"], by: "fast", in: try table()))
+    #expect(report.measurementsUnread.map(\.reason) == ["step_time_s is \"fast\", no number above 0"])
+    #expect(report.rowsScored > 30)
+  }
+
+  @Test func aMissingColumnIsNamed() throws {
+    let table = try table()
+    let columns = table.columns.filter { $0 != "layers" }
+    var text = CSVTable.line(columns)
+    for row in table.rows { text += CSVTable.line(columns.map { table.field($0, of: row) }) }
+    let skipped = try report(try CSVTable(text, name: "short.csv")).rowsSkipped
+    #expect(skipped.map(\.reason) == ["the table has no column layers"])
+  }
+
+  /// Layouts that somebody may ask for give a step of positive length and a utilisation that hardware can reach.
+  @Test(arguments: ["V100-16GB", "A100-40GB", "A800-80GB", "H100-80GB", "H200", "B200", "GB200", "GB300"])
+  func oddRowsAreForeseenSensibly(gpu: String) throws {
+    var text =
+      "gpu,gpus,hidden,layers,heads,kv_heads,ffn_hidden,mlp,vocab,seq_len,global_batch_seqs,micro_batch,"
+    text += "tp,pp,cp,precision,flash_attention\n"
+    for model in [
+      "768,12,12,12,3072,gelu,50257", "6144,40,48,1,24576,gelu,49152", "1000,7,9,3,2731,swiglu,30011",
+    ] {
+      for layout in ["1,1,1,1", "16,1,16,1", "64,8,2,2", "16384,8,16,1"] {
+        let degrees = layout.split(separator: ",")
+        for precision in ["bf16", "fp16", "fp8", "fp32"] {
+          for sequence in ["512", "131072"] {
+            text +=
+              "\(gpu),\(degrees[0]),\(model),\(sequence),16384,1,\(degrees[1...].joined(separator: ","))"
+            text += ",\(precision),\(precision == "fp16" ? 0 : 1)\n"
+          }
+        }
+      }
+    }
+    for outcome in try report(try CSVTable(text, name: "odd.csv")).outcomes {
+      let forecast = try #require(outcome.forecast, "\(outcome.row.problem ?? "")")
+      #expect(forecast.stepSeconds > 0 && forecast.stepSeconds.isFinite)
+      #expect(forecast.utilizationCausal > 0 && forecast.utilizationCausal < 1.6, "\(outcome.row)")
+      #expect(forecast.memory.devicePeak > 0 && forecast.memory.devicePeak.isFinite)
+    }
+  }
+
   @Test func perfectPredictionsScorePerfectly() throws {
-    let exact = SetScores(time: [(1, 1), (2, 2), (3, 3)], memory: [(5, 5)])
+    func rows(_ factor: Double) -> [SetScores.TimedRow] {
+      [1, 2, 3].map { SetScores.TimedRow(predicted: factor * $0, measured: $0) }
+    }
+    let exact = SetScores(time: rows(1), memory: [(5, 5)])
     #expect(exact.stepTimeMedianError == 0 && exact.spearman == 1 && exact.memoryMedianError == 0)
-    let scaled = SetScores(time: [(2, 1), (4, 2), (6, 3)], memory: [])
+    let scaled = SetScores(time: rows(2), memory: [])
     #expect(scaled.stepTimeMedianError == 1 && scaled.stepTimeMedianErrorScaled == 0)
     #expect(scaled.stepTimeBias == 1 && scaled.memoryMedianError == nil)
+  }
+
+  /// No factor of a fine grid leaves a smaller median error than the one found.
+  @Test(arguments: [[1.0], [1, 2], [1, 2, 4], [0.3, 0.9, 1, 1.1, 5, 7], [2, 2, 2, 9, 10, 11, 11.5]])
+  func theBestFactorIsFound(ratios: [Double]) throws {
+    let found = try #require(ConstantUtilization.smallestMedianError(ratios))
+    let grid = (1...40_000).compactMap { step in median(ratios.map { abs(Double(step) * 1e-4 * $0 - 1) }) }
+    let smallest = try #require(grid.min())
+    #expect(found <= smallest + 1e-12 && found >= smallest - 1e-3)
+  }
+
+  /// Rows at one share of the peak are predicted without error by it, whatever their sizes.
+  @Test func oneUtilizationIsScoredBesideThePredictions() throws {
+    let steady = [1.0, 3, 8].map { SetScores.TimedRow(predicted: 1, measured: $0, ideal: [0.4 * $0, 1]) }
+    let scores = SetScores(time: steady, memory: [])
+    #expect(try #require(scores.constantUtilizationError) < 1e-12 && scores.beatsConstantUtilization == false)
+    let spread = [1.0, 3, 8].map { SetScores.TimedRow(predicted: $0, measured: $0, ideal: [1]) }
+    #expect(SetScores(time: spread, memory: []).beatsConstantUtilization == true)
+    #expect(SetScores(time: [], memory: []).constantUtilizationError == nil)
+    let summary = ValidationSummary(try report(try table()))
+    let text = String(decoding: try JSONEncoder().encode(summary), as: UTF8.self)
+    for key in [
+      "constant_utilisation_error", "step_time_median_error", "step_time_median_error_scaled",
+      "step_time_bias", "spearman", "memory_median_error", "overall", "groups", "rank_correlation", "regret",
+      "failed_foreseen",
+      "fitted_called_failed", "tracks", "rows_scored", "rows_skipped", "beats_constant_utilisation",
+    ] { #expect(text.contains("\"\(key)\""), "\(key)") }
   }
 
   @Test func groupsAndFailuresAreCounted() throws {
@@ -98,6 +182,30 @@ import Testing
   ])
   func ratesOfNetworksAreRead(text: String, bandwidth: Double?) {
     #expect(InterconnectText(text, devicesPerNode: 8).nodeBandwidth == bandwidth)
+  }
+
+  @Test(arguments: [
+    ("PCIe gen4; 100 Gb/s RoCE", true), ("NVLink in node, PCIe to the NICs", false),
+    ("NVSwitch in node", false),
+    ("", false),
+  ])
+  func nodesWithoutNVLinkAreTold(text: String, isPCIe: Bool) {
+    #expect(InterconnectText(text, devicesPerNode: 8).namesPCIe == isPCIe)
+  }
+
+  /// The trays of a rack share its link: a row's four devices a node change neither link nor network.
+  @Test func racksJoinTheirTrays() throws {
+    func hardware(_ gpu: String, perNode: String) throws -> HardwareDescription {
+      let table = try CSVTable(
+        "gpu,gpus,gpus_per_node,hidden,layers,vocab,seq_len,global_batch_seqs\n"
+          + "\(gpu),64,\(perNode),4096,32,32000,4096,512\n", name: "rack.csv")
+      let row = PublishedRow(table, try #require(table.rows.first), try .shipped())
+      return try #require(row.job).hardware
+    }
+    #expect(try hardware("GB200", perNode: "4") == hardware("GB200", perNode: "72"))
+    #expect(try hardware("GB200", perNode: "").network.bandwidth == 28_800e9 / 8)
+    #expect(try hardware("H100", perNode: "4").devicesPerNode == 4)
+    #expect(try hardware("H100", perNode: "4").network.bandwidth == 200e9)
   }
 
   @Test func constantsAreOverriddenByName() throws {

@@ -92,4 +92,54 @@ import Testing
     let pairs = RunChart(title: "", source: "", runs: runs, columns: [], records: []).pairs
     #expect(pairs.count == 1 && pairs[0].record == 5 && pairs[0].measured == 1 && pairs[0].simulated == 0.5)
   }
+
+  /// Exactly a tenth is within a tenth; of an even number of errors the median lies between the middle two.
+  @Test func accuracy() throws {
+    let pairs: [(foreseen: Double, measured: Double)] = [(1.1, 1), (0.8, 1), (2.02, 2), (3, 3)]
+    let accuracy = try #require(ForeseenAccuracy(pairs))
+    #expect(accuracy.runs == 4 && accuracy.shareWithinTenth == 0.75)
+    #expect(abs(accuracy.medianError - 0.055) < 1e-12 && abs(accuracy.bias - 0.005) < 1e-12)
+    #expect(accuracy.text.hasPrefix("3 of 4 runs within 10 %"))
+    #expect(ForeseenAccuracy([]) == nil)
+  }
+
+  /// A mark for each record that has both, in the colour of its layout, where its times say; the rest has none.
+  @Test func pairsPicture() {
+    var runs: [RunPoint] = []
+    for (record, tokens) in [1e6, 2e6, 4e6].enumerated() {
+      var real = run("1B", tokens: tokens, utilization: 0.4, record: record)
+      real.layout = record == 2 ? "dp 2" : "dp 1"
+      var foreseen = real
+      foreseen.origin = .simulated
+      runs += [real, foreseen]
+    }
+    runs.append(run("1B", tokens: 1e6, utilization: 0.4, record: 9))
+    let svg = RunPairsSVG(RunChart(title: "a & b", source: "", runs: runs, columns: [], records: []))
+      .description
+    #expect(svg.components(separatedBy: "<circle").count - 1 == 3 + 2)
+    #expect(svg.contains("3 of 3 runs within 10 %") && svg.contains("a &amp; b"))
+    #expect(svg.contains("dp 1, 2 runs") && svg.contains("dp 2, 1 run,"))
+    // On the diagonal: as far from the left as from the bottom.
+    let marks = svg.matches(of: /<circle cx="([0-9.]+)" cy="([0-9.]+)" r="4"/)
+    #expect(marks.count == 3)
+    for mark in marks {
+      let (x, y) = (Double(mark.output.1) ?? 0, Double(mark.output.2) ?? 0)
+      #expect(abs((x - 74) - (88 + 470 - y)) < 0.02)
+    }
+  }
+
+  /// A few models have a panel each; many share one.
+  @Test func panels() {
+    func chart(_ models: Int) -> RunChart {
+      RunChart(
+        title: "", source: "",
+        runs: (0..<models).map { run("model \($0)", tokens: 1000, utilization: 0.1, record: $0) },
+        columns: [],
+        records: [])
+    }
+    for (models, panels) in [(1, 1), (2, 2), (6, 6), (7, 1)] {
+      let svg = RunScatterSVG(chart(models)).description
+      #expect(svg.components(separatedBy: ">devices</text>").count - 1 == panels)
+    }
+  }
 }

@@ -6,7 +6,7 @@ import Testing
 /// Every gradient rule against central differences in double precision, through whole models: tied and
 /// untied heads, grouped queries, absent targets, two micro-batches.
 @Suite struct FiniteDifferenceTests {
-  @Test(arguments: SmallModels.all)
+  @Test(arguments: SmallModels.all + [SmallModels.mixture])
   func gradientsEqualDifferences(_ model: ModelConfiguration) throws {
     let program = SmallModels.program(model)
     let interpreter = Interpreter<Double>(program)

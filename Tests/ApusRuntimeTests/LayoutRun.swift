@@ -17,6 +17,8 @@ struct LayoutRun {
     var precision = PrecisionPolicy.fp32
     var dropout = 0.0
     var communication = CommunicationPolicy(bucketByteCount: 2000)
+    /// Chunks of layers on each device of a pipeline.
+    var chunks = 1
 
     /// Ids and targets of a sequence of the whole run; sequences have different numbers of targets.
     func tokens(_ sequence: Int) -> (ids: [Int32], targets: [Int32]) {
@@ -59,7 +61,9 @@ struct LayoutRun {
   var gradients: [String: [Double]]
   var weights: [String: [Double]]
   var ranks: [RankResult]
+  /// The program of the first rank, and those of all devices of the pipeline.
   var program: StepProgram
+  var stages: [StepProgram]
 
   /// - Parameters:
   ///   - microbatches: of each replica in a step.
@@ -78,16 +82,20 @@ struct LayoutRun {
       optimizer: OptimizerSettings(epsilon: 1e-4, maximumNorm: 0.05), recomputation: job.recomputation,
       precision: job.precision, layout: layout, communication: job.communication)
     settings.dropout = job.dropout
-    var program = StepProgram.training(job.model, settings)
-    alter(&program)
-    let recorded = program
+    let recorded = (0..<layout.pipeline).map { device in
+      settings.pipeline = PipelinePlace(device: device, chunks: job.chunks)
+      var program = StepProgram.training(job.model, settings)
+      alter(&program)
+      return program
+    }
     ranks = try LocalRanks.run(layout.worldSize, stallLimit: 20) { world in
-      let groups = try RankGroups(recorded.mesh, world: world.data)
+      let groups = try RankGroups(recorded[0].mesh, world: world.data)
+      let recorded = recorded[groups.position.coordinate(on: .pipeline)]
       return inDouble
         ? try Self.run(job, InterpretedRank(recorded, groups), microbatches)
         : try Self.run(job, ExecutedRank(recorded, groups, audited: audited), microbatches)
     }
-    self.program = program
+    (program, stages) = (recorded[0], recorded)
     (losses, norms) = (ranks[0].losses, ranks[0].norms)
     gradients = try Self.assemble(ranks.map(\.gradients))
     weights = try Self.assemble(ranks.map(\.weights))
@@ -110,16 +118,25 @@ struct LayoutRun {
         let first =
           step * job.sequences + (microbatch * program.mesh.layout.data + replica) * perMicrobatch
         let sequences = (first..<first + perMicrobatch).map(job.tokens)
-        rank.load(sequences.flatMap(\.ids), sequences.flatMap(\.targets))
-        for kind in [Segment.Kind.forward, .backward] {
-          try rank.run(kind, microbatch: microbatch, isLast: microbatch == microbatches - 1)
+        // A context rank takes its tokens of each sequence.
+        let places =
+          SequenceSlice(program.mesh, sequenceLength: job.sequenceLength)?
+          .places(ofRank: position.coordinate(on: .context)) ?? Array(0..<job.sequenceLength)
+        rank.load(
+          sequences.flatMap { sequence in places.map { sequence.ids[$0] } },
+          sequences.flatMap { sequence in places.map { sequence.targets[$0] } })
+        // Chunks of layers go forward in their order and backward in the reverse, as the program has them.
+        for segment in program.groups[0] {
+          try rank.run(
+            segment.kind, chunk: segment.chunk, microbatch: microbatch,
+            isLast: microbatch == microbatches - 1)
         }
       }
-      try rank.run(.synchronise, microbatch: 0, isLast: true)
+      try rank.run(.synchronise, chunk: 0, microbatch: 0, isLast: true)
       result.losses.append(rank.value(program.loss!))
       result.norms.append(rank.value(program.gradientNorm!))
       if step == 0 { result.gradients = rank.pieces { $0.part(of: $0.gradients!) } }
-      try rank.run(.optimizer, microbatch: 0, isLast: true)
+      try rank.run(.optimizer, chunk: 0, microbatch: 0, isLast: true)
     }
     result.weights = rank.pieces { $0.weightsOfRecord }
     rank.finish(&result)
@@ -182,7 +199,7 @@ struct LayoutRun {
 protocol RunningRank {
   var program: StepProgram { get }
   var position: MeshPosition { get }
-  func run(_ kind: Segment.Kind, microbatch: Int, isLast: Bool) throws
+  func run(_ kind: Segment.Kind, chunk: Int, microbatch: Int, isLast: Bool) throws
   func set(_ field: Control, _ value: Double)
   func load(_ ids: [Int32], _ targets: [Int32])
   func setDropoutKey(seed: Int32, step: Int)
@@ -256,7 +273,7 @@ struct ExecutedRank: RunningRank {
     executor.poison()
   }
 
-  func run(_ kind: Segment.Kind, microbatch: Int, isLast: Bool) throws {
+  func run(_ kind: Segment.Kind, chunk: Int, microbatch: Int, isLast: Bool) throws {
     if audited { return try executor.runAudited(kind, microbatch: microbatch, isLast: isLast) }
     try executor.run(kind, microbatch: microbatch, isLast: isLast)
   }
@@ -287,16 +304,17 @@ struct ExecutedRank: RunningRank {
 /// The scalar definitions in double precision.
 struct InterpretedRank: RunningRank {
   let interpreter: Interpreter<Double>
-  let position: MeshPosition
+  let groups: RankGroups
+  var position: MeshPosition { groups.position }
   var program: StepProgram { interpreter.program }
 
   init(_ program: StepProgram, _ groups: RankGroups) {
     interpreter = Interpreter(program, ranks: groups)
-    position = groups.position
+    self.groups = groups
   }
 
-  func run(_ kind: Segment.Kind, microbatch: Int, isLast: Bool) throws {
-    try interpreter.run(kind, microbatch: microbatch, isLast: isLast)
+  func run(_ kind: Segment.Kind, chunk: Int, microbatch: Int, isLast: Bool) throws {
+    try interpreter.run(kind, chunk: chunk, microbatch: microbatch, isLast: isLast)
   }
   func set(_ field: Control, _ value: Double) { interpreter.scalars(program.control)[field.rawValue] = value }
   func load(_ ids: [Int32], _ targets: [Int32]) {
@@ -314,5 +332,5 @@ struct InterpretedRank: RunningRank {
   func write(_ values: [Double], _ tensor: Tensor, from first: Int) {
     (interpreter.scalars(tensor) + first).update(from: values, count: values.count)
   }
-  func finish(_ result: inout LayoutRun.RankResult) {}
+  func finish(_ result: inout LayoutRun.RankResult) { result.counters = groups.counters }
 }

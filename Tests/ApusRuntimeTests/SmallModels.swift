@@ -19,6 +19,10 @@ enum SmallModels {
     keyValueHeadCount: 1, headSize: 2, intermediateSize: 6)
 
   static let all = [gpt2, llama, tiedLlama]
+  /// With room for fewer tokens than choose an expert: some are passed over. Recorded and interpreted, not executed.
+  static let mixture = ModelConfiguration(
+    family: .llama, vocabularySize: 17, maximumSequenceLength: 12, layerCount: 2, hiddenSize: 8, headCount: 2,
+    intermediateSize: 6, tiedEmbeddings: false, experts: .init(count: 4, perToken: 2))
   static let microbatches = 2
   static let lossScale = 1024.0
 

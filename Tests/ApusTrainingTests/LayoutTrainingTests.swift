@@ -22,7 +22,8 @@ import Testing
   }
 
   private func run(
-    _ layout: String, _ name: String, steps: Int, start: RunFolder.Start, samples: Int = 12
+    _ layout: String, _ name: String, steps: Int, start: RunFolder.Start, samples: Int = 12,
+    saves: Bool = true, microBatch: Int = 1
   ) throws -> TrainingRun.Summary {
     let corpus = folder.appendingPathComponent("corpus.txt")
     if !FileManager.default.fileExists(atPath: corpus.path) {
@@ -33,10 +34,10 @@ import Testing
       model: {family: llama, layers: 2, hidden_size: 24, heads: 4, key_value_heads: 2, head_size: 6,
         intermediate_size: 32, maximum_sequence_length: 24}
       data: {train: [\(corpus.path)], tokenizer_vocabulary_size: 300, validation_fraction: 0.1}
-      training: {steps: \(steps), sequence_length: 16, global_batch_size: \(samples), micro_batch_size: 1,
+      training: {steps: \(steps), sequence_length: 16, global_batch_size: \(samples), micro_batch_size: \(microBatch),
         learning_rate: 0.01, warmup_steps: 0, schedule: constant, validate_every: 4, validation_tokens: 400, threads: 1}
       layout: \(layout)
-      checkpoint: {at_end: true}
+      checkpoint: {at_end: \(saves)}
       output: {folder: \(folder.path)/\(name), tensorboard: false, report: false, sample_prompt: "The 1",
         sample_tokens: 4}
       """
@@ -90,6 +91,47 @@ import Testing
           #expect(isClose(a.loss, b.loss), "\(layout) to \(other), step \(a.step): \(a.loss), \(b.loss)")
         }
         #expect(try losses(copy).count == 4)
+      }
+    }
+  }
+
+  /// The text at a run's end comes from the weights of all ranks, whether or not a checkpoint is saved, and is that
+  /// of one rank.
+  @Test func everyLayoutWritesTheSameSample() throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    func sample(_ name: String) throws -> String {
+      try String(contentsOf: folder.appendingPathComponent("\(name)/sample.txt"), encoding: .utf8)
+    }
+    _ = try run("{}", "one", steps: 2, start: .fresh)
+    for (number, layout) in Self.layouts.enumerated().dropFirst() {
+      _ = try run(layout, "run\(number)", steps: 2, start: .fresh, saves: false)
+      #expect(try sample("run\(number)") == sample("one"), "\(layout)")
+      let checkpoints = folder.appendingPathComponent("run\(number)/checkpoints").path
+      #expect((try? FileManager.default.contentsOfDirectory(atPath: checkpoints))?.isEmpty != false)
+    }
+  }
+
+  /// With ZeRO-2 and 3 the smaller batch is the first micro-batch of all replicas: that of one rank with a
+  /// micro-batch as large. With less sharding every replica gives an estimate of its own.
+  @Test func replicasMeasureTheNoiseScale() throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    _ = try run("{}", "one", steps: 3, start: .fresh, microBatch: 2)
+    let expected = try losses("one")
+    for stage in 0...3 {
+      _ = try run("{data: 2, zero: \(stage)}", "stage\(stage)", steps: 3, start: .fresh)
+      for (found, one) in zip(try losses("stage\(stage)"), expected) {
+        let (noise, signal) = (try #require(found.gradientNoise), try #require(found.gradientSignal))
+        #expect(isClose(found.loss, one.loss), "the loss is summed once")
+        if stage >= 2 {
+          let size = abs(try #require(one.gradientSignal)) + pow(one.gradientNorm, 2)
+          #expect(abs(signal - (one.gradientSignal ?? .nan)) < 1e-3 * size)
+          #expect(isClose(noise, try #require(one.gradientNoise)) || abs(noise) < 1e-2)
+        } else {
+          // |G_B|² is |G|² + tr / B, whatever the smaller batch was.
+          let whole = signal + noise / Double(one.tokensSeen / one.step)
+          #expect(isClose(whole, pow(one.gradientNorm, 2)), "stage \(stage)")
+          #expect(noise.isFinite && noise != 0)
+        }
       }
     }
   }

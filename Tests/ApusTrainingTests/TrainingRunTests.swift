@@ -1,6 +1,7 @@
 import ApusCheckpoint
 import ApusConfiguration
 import ApusModels
+import ApusProgram
 import ApusReport
 import ApusTraining
 import Foundation
@@ -106,6 +107,11 @@ import Testing
     let summary = try scratch.run(try scratch.configuration(["training.steps=60"]))
     let metrics = try MetricsFile.read(path: scratch.path("run/metrics.jsonl"))
     #expect(metrics.count == 60)
+    // The plan is exact: the last byte touched lies in its last slot.
+    let step = try #require(RunFolder(URL(fileURLWithPath: scratch.path("run"))).recordedFacts?.step)
+    let touched = try #require(step.measured?.arenaBytes)
+    #expect(touched <= step.foreseen.arenaBytes && touched > step.foreseen.arenaBytes - MemoryPlan.alignment)
+    #expect(step == summary.step && step.foreseen.stepSeconds == nil)
     #expect(summary.loss < metrics[0].loss - 1)
     #expect(summary.validationLoss != nil && summary.validationBitsPerByte != nil)
     for name in ["configuration.yaml", "run.json", "tokenizer.json", "report.html", "sample.txt"] {

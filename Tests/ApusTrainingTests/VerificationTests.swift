@@ -2,6 +2,7 @@ import ApusCore
 import ApusModels
 import ApusProgram
 import ApusTraining
+import Synchronization
 import Testing
 
 /// `apus verify` finds nothing where there is nothing, and every planted error.
@@ -23,62 +24,43 @@ import Testing
     #expect(report.failed == 0, "\(report.cases.filter { !$0.passed })")
     #expect(report.cases.contains { $0.repeated == true })
     #expect(report.worst.gradients > 0 && report.worst.gradients < 1e-5)
+    #expect(report.precisions.count == 4 && report.precisions.allSatisfy { $0.layouts > 5 })
+    #expect(report.cases.allSatisfy { $0.communicationIsAsForeseen && $0.repeated == true })
+    #expect(report.cases.contains { $0.synchronisationsAgree == true })
   }
 
-  /// Every layout with the axis fails when one of its sums is left out, or made twice.
-  @Test(arguments: ["data", "tensor"], ["skipped", "twice"])
-  func plantedErrorsAreCaught(axis: String, fault: String) throws {
+  /// Every layout that an error can be planted in fails, by its numbers alone.
+  @Test(arguments: PlantedError.allCases) func plantedErrorsAreCaught(_ error: PlantedError) throws {
     let plan = VerificationPlan(
       models: Array(VerificationCase.models.prefix(1)), maximumRanks: 2, minimum: 0)
-    let report = try Verification(plan) { program in
-      Self.plant(fault, axis, in: &program)
+    let planted = Mutex<Set<VerificationCase>>([])
+    let report = try Verification(plan) { program, verified in
+      if error.plant(in: &program) { planted.withLock { _ = $0.insert(verified) } }
     }.inProcess()
-    let affected = report.cases.filter { $0.layout.contains("\(axis) 2") && !$0.layout.contains("zero") }
-    #expect(!affected.isEmpty)
-    #expect(affected.allSatisfy { !$0.passed }, "\(affected.filter(\.passed))")
-    #expect(report.failed >= affected.count)
+    let affected = zip(plan.cases, report.cases).filter { verified, _ in
+      planted.withLock { $0.contains(verified) }
+    }
+    #expect(affected.count > 3)
+    for (verified, outcome) in affected {
+      let isFar = !Verification.Tolerances.of(verified.precision).allow(outcome.errors)
+      let areCopiesUnequal = outcome.failure?.contains("copy") == true
+      #expect(isFar || areCopiesUnequal, "\(outcome)")
+      #expect(!outcome.passed)
+    }
   }
 
-  /// Leaves out the first sum over the axis in backward, or makes it twice.
-  private static func plant(_ fault: String, _ axis: String, in program: inout StepProgram) {
-    // With ZeRO the sums also make the shards: there is no program without them.
-    guard program.units.allSatisfy({ $0.shard == nil }) else { return }
-    for group in program.groups.indices {
-      for segment in program.groups[group].indices where program.groups[group][segment].kind == .backward {
-        let instructions = program.groups[group][segment].instructions
-        let victim = instructions.firstIndex { instruction in
-          guard let move = instruction.op.move, move.axis.rawValue == axis else { return false }
-          if case .waitMove = instruction.op { return false }
-          return move.collective == .allReduce
-        }
-        guard let victim else { continue }
-        var changed = instructions
-        var transfer: Int?
-        if case .startMove(let start) = instructions[victim].op { transfer = start.transfer }
-        func ends(_ instruction: Instruction) -> Bool {
-          if case .waitMove(let wait) = instruction.op { wait.transfer == transfer } else { false }
-        }
-        let sum = instructions[victim].outputs[0].tensor
-        let isInPlace = instructions[victim].inputs[0].storage == sum.storage
-        if fault == "skipped", !isInPlace {
-          // Each rank goes on with its own term.
-          changed[victim].op = Copy().op
-        } else if fault == "skipped" {
-          changed.remove(at: victim)
-          changed.removeAll(where: ends)
-        } else if let end = instructions.firstIndex(where: ends) {
-          // Once more behind the end, on what has been summed.
-          var again = instructions[victim]
-          again.op = instructions[victim].op.move!.op
-          again.inputs[0] = sum
-          changed.insert(again, at: end + 1)
-        } else {
-          var again = instructions[victim]
-          again.inputs[0] = sum
-          changed.insert(again, at: victim + 1)
-        }
-        program.groups[group][segment].instructions = changed
-      }
+  /// Sizes that no layout divides evenly, and a model with 7 heads.
+  @Test func modelsOfOnesOwnPass() throws {
+    for (vocabulary, heads, keyValueHeads) in [(50_257, 7, 7), (101, 6, 2)] {
+      let own = ModelConfiguration(
+        family: keyValueHeads == heads ? .gpt2 : .llama, vocabularySize: vocabulary,
+        maximumSequenceLength: 64, layerCount: 3, hiddenSize: heads * 8, headCount: heads,
+        keyValueHeadCount: keyValueHeads, headSize: 8, intermediateSize: heads * 16)
+      let small = VerificationCase.cutDown(own, maximumRanks: 7)
+      let plan = VerificationPlan(models: [("own", small)], maximumRanks: 7, minimum: 0)
+      #expect(plan.cases.contains { $0.layout.tensor == heads && $0.layout.sequenceParallel })
+      let report = try Verification(plan).inProcess()
+      #expect(report.layouts > 30 && report.failed == 0, "\(report.cases.filter { !$0.passed })")
     }
   }
 }

@@ -23,6 +23,7 @@ package struct CollectiveCases {
     ("in place", { try $0.inPlace() }), ("element types", { try $0.elementTypes() }),
     ("maximum", { try $0.maximum() }), ("messages", { try $0.messages() }), ("sizes", { try $0.sizes() }),
     ("in flight", { try $0.inFlight() }), ("split", { try $0.split() }), ("bytes", { try $0.bytes() }),
+    ("barrier", { try $0.barrier() }), ("numbers of the host", { try $0.hostGather() }),
     ("counters", { try $0.counters() }), ("repeatable", { try $0.repeatable() }),
   ]
 
@@ -250,6 +251,26 @@ package struct CollectiveCases {
     let all = try group.allGather(bytes: mine)
     try expect(all, (0..<size).map { [UInt8](repeating: UInt8($0), count: 3 * $0) }, "gathered")
     try expect(try group.broadcast(bytes: rank == 0 ? [7, 8, 9] : []), [7, 8, 9], "broadcast")
+  }
+
+  /// Rank r comes r times 50 ms late: none is through before the last has come.
+  func barrier() throws {
+    let pause = 0.05
+    try group.barrier(label: "start")
+    let start = DispatchTime.now().uptimeNanoseconds
+    Thread.sleep(forTimeInterval: Double(rank) * pause)
+    try group.barrier(label: "end")
+    let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
+    // The first barrier lets ranks go at slightly different times.
+    try expect(seconds > Double(size - 1) * pause * 0.9, true, "through after \(seconds) s")
+  }
+
+  /// Blocks of different lengths on the first rank, also where all are empty.
+  func hostGather() throws {
+    let all = try group.gather([Float](repeating: value, count: 3 * rank))
+    let expected = (0..<size).map { [Float](repeating: Float($0 + 1), count: 3 * $0) }
+    try expect(all, rank == 0 ? expected : nil, "gathered")
+    try expect(try group.gather([Int32]()), rank == 0 ? expected.map { _ in [] } : nil, "nothing gathered")
   }
 
   /// 2(N-1)K/N for an all-reduce, (N-1)K/N for its two halves.

@@ -9,6 +9,7 @@ import Foundation
 ///     RankTrial steps STALL       steps of collectives without end; the first rank prints everybody's process
 ///     RankTrial throw STALL       the same, but the last rank throws at step 5
 ///     RankTrial speed             seconds of an all-reduce, by size
+///     RankTrial idle              processor time that a second takes in which no rank does anything
 enum Trial {
   static func run(_ arguments: [String]) -> Int32 {
     guard let launch = LaunchEnvironment(ProcessInfo.processInfo.environment) else {
@@ -46,6 +47,7 @@ enum Trial {
     case "steps": try steps(world, throwing: false)
     case "throw": try steps(world, throwing: true)
     case "speed": try speed(world)
+    case "idle": try idle(world)
     default: throw CaseFailure(description: "unknown trial \(mode)")
     }
   }
@@ -71,6 +73,18 @@ enum Trial {
       for index in 0..<count { memory[index] /= Float(world.size) }
       try world.control.barrier(label: "the step's end")
     }
+  }
+
+  private static func idle(_ world: MPIWorld) throws {
+    func processorSeconds() -> Double {
+      var time = timespec()
+      clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+      return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+    let before = processorSeconds()
+    Thread.sleep(forTimeInterval: 1)
+    let used = try world.control.allReduce([processorSeconds() - before], label: "processor time")[0]
+    if world.rank == 0 { say("\(used / Double(world.size))") }
   }
 
   /// The best of five all-reduces a size.

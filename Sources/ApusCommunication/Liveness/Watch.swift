@@ -12,6 +12,8 @@ final class Watch: @unchecked Sendable {
 
   /// How a process ends when another one has failed.
   package static let exitCode: Int32 = 70
+  /// Seconds that the others give the rank that says why the run is over.
+  private static let lastWordsLimit = 3.0
   /// Seconds between two reports, and between two looks.
   private static let period = 0.1
 
@@ -52,6 +54,9 @@ final class Watch: @unchecked Sendable {
   /// the line and the verdict ends this process.
   func fail(_ reason: String) {
     if rank == 0 {
+      // Where another's process is gone, that is the cause, and an error of MPI's here its consequence: the watch
+      // sees it in a moment and then ends this process.
+      Thread.sleep(forTimeInterval: 3 * Self.period)
       isFinishing.withLock { $0 = true }
       for link in links.values { link.send(.verdict(reason)) }
       return
@@ -64,17 +69,25 @@ final class Watch: @unchecked Sendable {
   }
 
   private func run() {
+    let period = UInt64(Self.period * 1e9)
+    var nextReport = uptime()
     while true {
       var polls = links.sorted { $0.key < $1.key }.filter { !gone.contains($0.key) }
         .map { (peer: $0.key, poll: pollfd(fd: $0.value.descriptor, events: Int16(POLLIN), revents: 0)) }
       if polls.isEmpty, isFinishing.withLock({ $0 }) { return }
       var descriptors = polls.map(\.poll)
-      _ = poll(&descriptors, nfds_t(descriptors.count), Int32(Self.period * 1_000))
+      let now = uptime()
+      let rest = nextReport > now ? (nextReport - now) / 1_000_000 + 1 : 0
+      _ = poll(&descriptors, nfds_t(descriptors.count), Int32(rest))
       for index in polls.indices where descriptors[index].revents != 0 {
         polls[index].poll = descriptors[index]
         read(polls[index].peer)
       }
-      report()
+      // One a period, however many come: two ranks that answered each other's at once would never rest.
+      if uptime() >= nextReport {
+        report()
+        nextReport = uptime() + period
+      }
       look()
     }
   }
@@ -90,7 +103,7 @@ final class Watch: @unchecked Sendable {
       case .failure(let reason):
         end(
           CommunicationError.rankFailed(rank: peer, activity: activity(of: peer), reason: reason).description)
-      case .verdict: _exit(Self.exitCode)
+      case .verdict: endBehind(link)
       case .hello: break
       }
     }
@@ -103,6 +116,19 @@ final class Watch: @unchecked Sendable {
       CommunicationError.rankFailed(
         rank: peer, activity: activity(of: peer), reason: "its process is gone; \(waiting)"
       ).description)
+  }
+
+  /// Ends this process once the rank that gave the verdict has said its line and ended: a launcher takes the
+  /// status of the first that ends for the job's, and kills the others.
+  private func endBehind(_ link: LivenessLink) -> Never {
+    let start = DispatchTime.now().uptimeNanoseconds
+    while seconds(since: start) < Self.lastWordsLimit, !link.receive().isClosed {
+      var descriptor = pollfd(fd: link.descriptor, events: Int16(POLLIN), revents: 0)
+      _ = poll(&descriptor, 1, Int32(Self.period * 1_000))
+    }
+    // A connection closes a moment before its process has ended.
+    Thread.sleep(forTimeInterval: 2 * Self.period)
+    _exit(Self.exitCode)
   }
 
   private func activity(of peer: Int) -> RankActivity { judge.reports[peer]?.activity ?? RankActivity() }
@@ -135,12 +161,12 @@ final class Watch: @unchecked Sendable {
 
   /// Says the line, unless another rank does, and ends the run.
   private func end(_ line: String) -> Never {
-    for link in links.values { link.send(.verdict(line)) }
     // Where the first rank is the one that failed, the second speaks.
     if rank <= 1 {
       let text = Array("apus: \(line)\n".utf8)
       _ = text.withUnsafeBytes { write(2, $0.baseAddress!, $0.count) }
     }
+    for link in links.values { link.send(.verdict(line)) }
     _exit(Self.exitCode)
   }
 }

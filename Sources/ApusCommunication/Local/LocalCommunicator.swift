@@ -11,7 +11,7 @@ package final class LocalCommunicator: Communicator {
     var collectives = 0
     var messages: [LocalGroup.Key: Int] = [:]
     var splits = 0
-    var counters = CommunicationCounters()
+    var log = TransferLog()
 
     mutating func nextMessage(from: Int, to: Int) -> LocalGroup.Key {
       let edge = LocalGroup.Key.message(from: from, to: to, 0)
@@ -32,18 +32,17 @@ package final class LocalCommunicator: Communicator {
   package var name: String { group.name }
   package var size: Int { group.size }
   package var worldRanks: [Int] { group.worldRanks }
-  package var counters: CommunicationCounters { state.withLock { $0.counters } }
+  package var counters: CommunicationCounters { state.withLock { $0.log.counters } }
   fileprivate var status: RankStatus { group.statuses[group.worldRanks[rank]] }
 
   package func start(_ collective: Collective) throws(CommunicationError) -> Pending {
-    let begin = DispatchTime.now().uptimeNanoseconds
+    let begin = uptime()
     collective.check(rank: rank, size: size)
     if size == 1 {
       collective.copyWithinOneRank()
       return Pending(NoTransfer())
     }
     let key = state.withLock { state in
-      state.counters.count(collective, ranks: size)
       switch collective.kind {
       case .send: return state.nextMessage(from: rank, to: collective.peer)
       case .receive: return state.nextMessage(from: collective.peer, to: rank)
@@ -54,7 +53,7 @@ package final class LocalCommunicator: Communicator {
     }
     let operation = try group.arrive(rank, collective, at: key)
     let transfer = LocalTransfer(self, collective, operation, key)
-    transfer.exposed = seconds(since: begin)
+    transfer.starting = uptime() - begin
     return Pending(transfer)
   }
 
@@ -71,8 +70,17 @@ package final class LocalCommunicator: Communicator {
     return LocalCommunicator(child, rank: members.firstIndex(of: rank)!)
   }
 
-  fileprivate func add(exposed: Double, hidden: Double, to kind: CollectiveKind) {
-    state.withLock { $0.counters.add(exposed: exposed, hidden: hidden, to: kind) }
+  package func observe(_ observer: (@Sendable (Flight) -> Void)?) {
+    state.withLock { $0.log.observer = observer }
+  }
+
+  fileprivate func note(
+    _ collective: Collective, starting: UInt64, start: UInt64, end: UInt64, waited: Range<UInt64>
+  ) {
+    state.withLock {
+      $0.log.note(
+        collective, ranks: size, group: name, starting: starting, start: start, end: end, waited: waited)
+    }
   }
 }
 
@@ -83,7 +91,8 @@ private final class LocalTransfer: Transfer {
   private let operation: LocalOperation
   private let key: LocalGroup.Key
   private var hasFinished = false
-  var exposed = 0.0
+  /// Nanoseconds that the start took.
+  var starting: UInt64 = 0
 
   init(
     _ communicator: LocalCommunicator, _ collective: Collective, _ operation: LocalOperation,
@@ -96,16 +105,16 @@ private final class LocalTransfer: Transfer {
   }
 
   func finish() throws(CommunicationError) {
-    let begin = DispatchTime.now().uptimeNanoseconds
+    let begin = uptime()
     hasFinished = true
     communicator.status.enter("\(collective.text) (\(communicator.name))")
     try communicator.group.complete(operation, at: key)
     communicator.status.leave()
-    // What others did of it before this rank came was hidden behind its work.
-    let hidden = Double(min(operation.doneTime, begin)) - Double(operation.firstPartTime)
-    communicator.add(
-      exposed: exposed + seconds(since: begin),
-      hidden: operation.firstPartTime == 0 ? 0 : max(0, hidden / 1e9), to: collective.kind)
+    // It is under way from the first part of its work; what others did of it before this rank came was hidden
+    // behind this rank's own.
+    let start = operation.firstPartTime == 0 ? operation.doneTime : operation.firstPartTime
+    communicator.note(
+      collective, starting: starting, start: start, end: operation.doneTime, waited: begin..<uptime())
   }
 
   func drop() {
@@ -114,6 +123,7 @@ private final class LocalTransfer: Transfer {
   }
 }
 
-func seconds(since start: UInt64) -> Double {
-  Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
-}
+/// Nanoseconds of the system's uptime.
+func uptime() -> UInt64 { DispatchTime.now().uptimeNanoseconds }
+
+func seconds(since start: UInt64) -> Double { Double(uptime() - start) / 1e9 }

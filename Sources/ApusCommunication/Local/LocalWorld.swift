@@ -37,6 +37,7 @@ package final class LocalWorld: World {
   }
 
   package var size: Int { shared.statuses.count }
+  package var isOneProcess: Bool { true }
   package var status: RankStatus { shared.statuses[rank] }
 
   package func fail(_ reason: String) { shared.fail(rank: rank, reason) }

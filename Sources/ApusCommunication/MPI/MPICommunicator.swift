@@ -10,7 +10,7 @@ import Synchronization
 package final class MPICommunicator: Communicator {
   private struct State {
     var rings = 0
-    var counters = CommunicationCounters()
+    var log = TransferLog()
   }
 
   /// Below this an all-reduce takes the library's tree, which has fewer hops than the ring.
@@ -37,10 +37,10 @@ package final class MPICommunicator: Communicator {
   }
 
   package var size: Int { worldRanks.count }
-  package var counters: CommunicationCounters { state.withLock { $0.counters } }
+  package var counters: CommunicationCounters { state.withLock { $0.log.counters } }
 
   package func start(_ collective: Collective) throws(CommunicationError) -> Pending {
-    let begin = DispatchTime.now().uptimeNanoseconds
+    let begin = uptime()
     collective.check(rank: rank, size: size)
     if size == 1 {
       collective.copyWithinOneRank()
@@ -48,7 +48,7 @@ package final class MPICommunicator: Communicator {
     }
     let transfer = MPITransfer(self, collective, job(collective))
     engine.submit(transfer)
-    transfer.exposed = seconds(since: begin)
+    transfer.starting = uptime() - begin
     return Pending(transfer)
   }
 
@@ -86,10 +86,16 @@ package final class MPICommunicator: Communicator {
       status: status)
   }
 
-  fileprivate func count(_ collective: Collective, exposed: Double, hidden: Double) {
+  package func observe(_ observer: (@Sendable (Flight) -> Void)?) {
+    state.withLock { $0.log.observer = observer }
+  }
+
+  fileprivate func note(
+    _ collective: Collective, starting: UInt64, start: UInt64, end: UInt64, waited: Range<UInt64>
+  ) {
     state.withLock {
-      $0.counters.count(collective, ranks: size)
-      $0.counters.add(exposed: exposed, hidden: hidden, to: collective.kind)
+      $0.log.note(
+        collective, ranks: size, group: name, starting: starting, start: start, end: end, waited: waited)
     }
   }
 }
@@ -102,12 +108,13 @@ final class MPITransfer: Transfer, @unchecked Sendable {
   private let communicator: MPICommunicator
   private let collective: Collective
   private let job: any MPIJob
-  private let startTime = DispatchTime.now().uptimeNanoseconds
+  private let startTime = uptime()
   private(set) var isOver = false
   private var doneTime: UInt64 = 0
   private var fault: MPIFault?
   private var hasFinished = false
-  var exposed = 0.0
+  /// Nanoseconds that the start took.
+  var starting: UInt64 = 0
 
   init(_ communicator: MPICommunicator, _ collective: Collective, _ job: any MPIJob) {
     self.communicator = communicator
@@ -119,7 +126,7 @@ final class MPITransfer: Transfer, @unchecked Sendable {
   func advance() -> Bool {
     do {
       let hasMoved = try job.advance()
-      if job.isOver { doneTime = DispatchTime.now().uptimeNanoseconds }
+      if job.isOver { doneTime = uptime() }
       return hasMoved || job.isOver
     } catch {
       fault = error
@@ -131,7 +138,7 @@ final class MPITransfer: Transfer, @unchecked Sendable {
   func settle() { isOver = fault != nil || job.isOver }
 
   func finish() throws(CommunicationError) {
-    let begin = DispatchTime.now().uptimeNanoseconds
+    let begin = uptime()
     hasFinished = true
     communicator.status.enter("\(collective.text) (\(communicator.name))")
     communicator.engine.wait(self)
@@ -142,8 +149,8 @@ final class MPITransfer: Transfer, @unchecked Sendable {
         reason: fault.reason)
     }
     communicator.status.leave()
-    let flight = Double(min(doneTime, begin) - startTime) / 1e9 - exposed
-    communicator.count(collective, exposed: exposed + seconds(since: begin), hidden: max(0, flight))
+    communicator.note(
+      collective, starting: starting, start: startTime, end: doneTime, waited: begin..<uptime())
   }
 
   func drop() {

@@ -1,3 +1,4 @@
+import CApusMPI
 import Foundation
 
 /// Starts a job of processes of this program with Open MPI's `mpirun`.
@@ -28,16 +29,47 @@ package enum MPILauncher {
       + (getuid() == 0 ? ["--allow-run-as-root"] : []) + [program] + arguments
   }
 
-  /// Turns this process into `mpirun`; returns only to throw.
-  package static func replaceThisProcess(ranks: Int, arguments: [String]) throws(CommunicationError) {
+  /// Runs this program's arguments in a job of `ranks` processes and gives the job's exit status.
+  ///
+  /// `mpirun` kills its ranks two seconds after Ctrl-C, which is too early to save. So it runs in a process group of
+  /// its own, and the first SIGINT, SIGTERM or SIGHUP of this process becomes a SIGUSR1, which it hands to all
+  /// ranks and which asks them to stop. A second one ends the job at once.
+  package static func run(ranks: Int, arguments: [String]) throws(CommunicationError) -> Int32 {
     let program =
       (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
       ?? CommandLine.arguments[0]
     let words = command(ranks, program: program, arguments: arguments)
-    var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-    execvp(words[0], &pointers)
-    throw .launch(
-      "cannot start mpirun: \(String(cString: strerror(errno))); install openmpi-bin, or use --launch threads"
-    )
+    let pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+    defer { for pointer in pointers { free(pointer) } }
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    for number in [SIGINT, SIGTERM, SIGHUP, SIGCHLD] { sigaddset(&signals, number) }
+    pthread_sigmask(SIG_BLOCK, &signals, nil)
+    let child = apus_spawn_group(pointers)
+    guard child > 0 else {
+      throw .launch(
+        "cannot start mpirun: \(String(cString: strerror(errno))); install openmpi-bin, or use --launch threads"
+      )
+    }
+    return wait(for: child, &signals)
+  }
+
+  /// Waits for `child`, handing on signals; gives its exit status, or 128 and the number of the signal that asked
+  /// this process to stop.
+  private static func wait(for child: pid_t, _ signals: inout sigset_t) -> Int32 {
+    var asked: Int32 = 0
+    while true {
+      var status: Int32 = 0
+      let ended = waitpid(child, &status, WNOHANG)
+      if ended == child {
+        if asked != 0 { return 128 + asked }
+        let signal = status & 0x7f
+        return signal == 0 ? (status >> 8) & 0xff : 128 + signal
+      }
+      var number: Int32 = 0
+      guard sigwait(&signals, &number) == 0, number != SIGCHLD else { continue }
+      kill(child, asked == 0 ? SIGUSR1 : SIGTERM)
+      asked = number
+    }
   }
 }

@@ -7,6 +7,7 @@ import Synchronization
 package final class MPIWorld: World {
   package let rank: Int
   package let size: Int
+  package var isOneProcess: Bool { size == 1 }
   package let data: any Communicator
   package let control: any Communicator
   package let status: RankStatus

@@ -14,6 +14,9 @@ package struct Mesh: Hashable, Sendable {
     require(
       (layout.data * layout.context).isMultiple(of: layout.shardDegree ?? 1),
       "mesh: shards of \(layout.shardDegree ?? 1) ranks among \(layout.data * layout.context)")
+    require(
+      layout.data.isMultiple(of: layout.expert) && (layout.expert == 1 || layout.shardDegree == nil),
+      "mesh: experts over \(layout.expert) of \(layout.data) data ranks, shards in groups")
   }
 
   /// The mesh of one rank.
@@ -34,6 +37,9 @@ package struct Mesh: Hashable, Sendable {
     case .dataAndContext: layout.data * layout.context
     case .shard: layout.zeroStage == 0 ? 1 : layout.shardDegree ?? layout.data * layout.context
     case .replica: layout.data * layout.context / degree(of: .shard)
+    case .expert: layout.expert
+    case .expertReplica: layout.expert == 1 ? 1 : layout.data / layout.expert * layout.context
+    case .tiedTable: min(2, layout.pipeline)
     }
   }
 
@@ -52,19 +58,30 @@ package struct Mesh: Hashable, Sendable {
     case .dataAndContext: return data * layout.context + context
     case .shard: return (data * layout.context + context) % degree(of: .shard)
     case .replica: return (data * layout.context + context) / degree(of: .shard)
+    case .expert: return data % layout.expert
+    case .expertReplica:
+      return layout.expert == 1 ? 0 : data / layout.expert * layout.context + context
+    case .tiedTable: return pipeline > 0 && pipeline == layout.pipeline - 1 ? 1 : 0
     }
   }
 
-  /// The ranks that differ from `rank` only along `axis`, in order of their coordinate.
+  /// The ranks that differ from `rank` only along `axis`, in order of their coordinate. A device in the middle of
+  /// a pipeline is alone along `tiedTable`.
   package func group(of rank: Int, along axis: MeshAxis) -> [Int] {
-    let others = Self.independent(of: axis)
+    let others = independent(of: axis)
     return (0..<layout.worldSize).filter { other in
       others.allSatisfy { coordinate(of: other, on: $0) == coordinate(of: rank, on: $0) }
+        && (axis != .tiedTable || other == rank || isAtAnEnd(other) && isAtAnEnd(rank))
     }
+  }
+
+  /// Whether a rank is on the first or the last device of its pipeline.
+  private func isAtAnEnd(_ rank: Int) -> Bool {
+    [0, layout.pipeline - 1].contains(coordinate(of: rank, on: .pipeline))
   }
 
   /// Axes that together with `axis` fix a rank.
-  private static func independent(of axis: MeshAxis) -> [MeshAxis] {
+  private func independent(of axis: MeshAxis) -> [MeshAxis] {
     switch axis {
     case .tensor: [.context, .pipeline, .data]
     case .context: [.tensor, .pipeline, .data]
@@ -75,6 +92,11 @@ package struct Mesh: Hashable, Sendable {
     case .dataAndContext: [.tensor, .pipeline]
     case .shard: [.tensor, .pipeline, .replica]
     case .replica: [.tensor, .pipeline, .shard]
+    case .expert:
+      layout.expert == 1 ? [.tensor, .context, .pipeline, .data] : [.tensor, .pipeline, .expertReplica]
+    case .expertReplica:
+      layout.expert == 1 ? [.tensor, .context, .pipeline, .data] : [.tensor, .pipeline, .expert]
+    case .tiedTable: [.tensor, .context, .data]
     }
   }
 }

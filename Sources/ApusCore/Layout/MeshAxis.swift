@@ -10,6 +10,12 @@ package enum MeshAxis: String, Hashable, Sendable, Codable, CaseIterable {
   /// Parts of `dataAndContext`: `shard` neighbours divide one copy of what is sharded, `replica` counts the
   /// copies.
   case shard, replica
+  /// Parts of the data axis, and of context: `expert` neighbours divide the experts of a mixture, `expertReplica` counts
+  /// the ranks that hold the same ones. Both of one rank where the experts are not divided.
+  case expert
+  case expertReplica = "expert replica"
+  /// The first and the last device of a pipeline, which both hold a tied token table.
+  case tiedTable = "tied table"
 }
 
 /// A stretch of elements that belongs to a rank: `coordinate * count ..< (coordinate + 1) * count`, with the

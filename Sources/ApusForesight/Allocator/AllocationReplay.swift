@@ -2,16 +2,17 @@ import ApusCore
 import ApusProgram
 
 /// A recorded training step played through a caching allocator, as a trainer would that allocates while it runs:
-/// weights before step 1, a gradient when backward first writes it, the optimizer's states when the optimizer first
-/// runs, everything else from its first to its last instruction.
+/// weights before step 1, a gradient from backward's first write until the next step begins (PyTorch's optimizers set
+/// gradients to none), the optimizer's states from the optimizer's first run, everything else from its first to its
+/// last instruction.
 ///
 /// Apus itself maps its whole plan before step 1. This is for readers who compare with PyTorch, where later steps
 /// peak higher than the first by the optimizer's states, and where what is reserved exceeds what is allocated (S8).
 package struct AllocationReplay: Hashable, Sendable {
   package struct Step: Hashable, Sendable {
     package var counts: CachingAllocator.Counts
-    /// After the step.
-    package var allocated, reserved: Int
+    /// After the step, gradients included.
+    package var requested, allocated, reserved: Int
 
     /// Share of the requests that kept blocks served.
     package var hitRate: Double {
@@ -51,12 +52,12 @@ package struct AllocationReplay: Hashable, Sendable {
     capacity: Int = .max
   ) {
     var play = ProgramAllocations(program, workspace: workspace, capacity: capacity)
-    ready = Step(counts: CachingAllocator.Counts(), allocated: 0, reserved: 0)
+    ready = Step(counts: CachingAllocator.Counts(), requested: 0, allocated: 0, reserved: 0)
     do {
       try play.begin()
       ready = play.endStep()
       for number in 1...max(1, count) {
-        play.step = number
+        play.beginStep(number)
         try play.run(microbatches: microbatches)
         steps.append(play.endStep())
       }
@@ -75,7 +76,7 @@ struct ProgramAllocations {
   private var blocks: [Int: Int] = [:]
   /// Groups of a training step with the storages that each instruction is the last to touch.
   private var groups: [(segments: [Segment], last: [Int: Int])] = []
-  var step = 0
+  private var step = 0
   private var place = ("start", "")
 
   init(_ program: StepProgram, workspace: @escaping WorkspaceCatalogue, capacity: Int) {
@@ -97,7 +98,8 @@ struct ProgramAllocations {
 
   mutating func endStep() -> AllocationReplay.Step {
     AllocationReplay.Step(
-      counts: allocator.takeCounts(), allocated: allocator.allocated, reserved: allocator.reserved)
+      counts: allocator.takeCounts(), requested: allocator.requested, allocated: allocator.allocated,
+      reserved: allocator.reserved)
   }
 
   func failure(_ error: CachingAllocator.OutOfMemory) -> AllocationReplay.Failure {
@@ -111,6 +113,16 @@ struct ProgramAllocations {
     for (index, storage) in program.storages.enumerated()
     where [.parameter, .input, .result].contains(storage.role) {
       try allocate(index)
+    }
+  }
+
+  /// The last step's gradients go.
+  mutating func beginStep(_ number: Int) {
+    step = number
+    for (storage, block) in blocks.sorted(by: { $0.key < $1.key })
+    where program.storages[storage].role == .gradient {
+      allocator.release(block)
+      blocks[storage] = nil
     }
   }
 

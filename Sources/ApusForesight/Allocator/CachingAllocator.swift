@@ -25,6 +25,8 @@ package struct CachingAllocator: Sendable {
     package var misses = 0
     package var peakAllocated = 0
     package var peakReserved = 0
+    /// Of the bytes asked for, before any rounding.
+    package var peakRequested = 0
     /// Times that kept segments were given back to make room.
     package var flushes = 0
   }
@@ -38,6 +40,8 @@ package struct CachingAllocator: Sendable {
     var segment: Int
     var offset: Int
     var byteCount: Int
+    /// What its user asked for; 0 while free.
+    var requested = 0
     var isFree = false
     var previous: Int?
     var next: Int?
@@ -67,7 +71,8 @@ package struct CachingAllocator: Sendable {
   private var unusedBlocks: [Int] = []
   /// Sorted; small pool, large pool.
   private var free: [[FreeKey]] = [[], []]
-  /// Bytes of the blocks in use, after rounding, and of all segments.
+  /// Bytes asked for by the users of the blocks in use, bytes of those blocks, and of all segments.
+  package private(set) var requested = 0
   package private(set) var allocated = 0
   package private(set) var reserved = 0
   package private(set) var counts = Counts()
@@ -79,6 +84,7 @@ package struct CachingAllocator: Sendable {
   package mutating func takeCounts() -> Counts {
     defer {
       counts = Counts()
+      counts.peakRequested = requested
       counts.peakAllocated = allocated
       counts.peakReserved = reserved
     }
@@ -100,7 +106,10 @@ package struct CachingAllocator: Sendable {
     }
     blocks[block].isFree = false
     split(block, keeping: size, isSmall: isSmall)
+    blocks[block].requested = bytes
+    requested += bytes
     allocated += blocks[block].byteCount
+    counts.peakRequested = max(counts.peakRequested, requested)
     counts.peakAllocated = max(counts.peakAllocated, allocated)
     return block
   }
@@ -108,6 +117,8 @@ package struct CachingAllocator: Sendable {
   /// Gives a block back to its pool.
   package mutating func release(_ block: Int) {
     require(!blocks[block].isFree, "allocator: block \(block) is freed twice")
+    requested -= blocks[block].requested
+    blocks[block].requested = 0
     allocated -= blocks[block].byteCount
     let pool = segments[blocks[block].segment]?.isSmall == true ? 0 : 1
     blocks[block].isFree = true

@@ -11,8 +11,10 @@ package struct ParameterCount: Hashable, Sendable {
   package let positions: Int
   /// Attention of all layers.
   package let attention: Int
-  /// Feed-forward blocks of all layers.
+  /// Feed-forward blocks of all layers; in a mixture all experts and their router.
   package let feedForward: Int
+  /// Of those, the experts that a token does not go to.
+  package let idleExperts: Int
   /// All norms, the last one too.
   package let norms: Int
   /// Output projection, [h, v]; 0 where it is the embedding.
@@ -26,6 +28,7 @@ package struct ParameterCount: Hashable, Sendable {
     let layerAttention: Int
     let layerFeedForward: Int
     let norm: Int
+    let experts = model.experts ?? .init(count: 1, perToken: 1)
     switch model.family {
     case .gpt2:
       layerAttention = (h + 1) * columns + rows * h + h
@@ -34,13 +37,14 @@ package struct ParameterCount: Hashable, Sendable {
       positions = model.maximumSequenceLength * h
     case .llama:
       layerAttention = h * columns + rows * h
-      layerFeedForward = 3 * h * f
+      layerFeedForward = experts.count * 3 * h * f + (model.experts == nil ? 0 : experts.count * h)
       norm = h
       positions = 0
     }
     embedding = model.vocabularySize * h
     attention = model.layerCount * layerAttention
     feedForward = model.layerCount * layerFeedForward
+    idleExperts = model.layerCount * (experts.count - experts.perToken) * 3 * h * f
     norms = (2 * model.layerCount + 1) * norm
     head = model.tiedEmbeddings ? 0 : model.vocabularySize * h
   }
@@ -50,6 +54,7 @@ package struct ParameterCount: Hashable, Sendable {
   /// The matrices and tables alone, as many published figures count.
   package var withoutNorms: Int { total - norms }
 
-  /// What counts in model FLOPs: all but the learned positions, which are looked up and added.
-  package var withoutPositions: Int { total - positions }
+  /// What counts in model FLOPs: all but the learned positions, which are looked up and added, and the experts that a
+  /// token does not go to.
+  package var withoutPositions: Int { total - positions - idleExperts }
 }

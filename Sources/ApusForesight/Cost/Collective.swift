@@ -5,6 +5,19 @@ package enum CommunicationAxis: String, Hashable, Sendable, CaseIterable {
   case tensor, context, expert, pipeline, data
 }
 
+extension CommunicationAxis {
+  /// The axis of a recorded move within a micro-batch; nil of those along which gradients and states are exchanged.
+  init?(_ axis: MeshAxis) {
+    switch axis {
+    case .tensor, .keyValueHeads, .keyValueCopies: self = .tensor
+    case .context: self = .context
+    case .pipeline, .tiedTable: self = .pipeline
+    case .expert: self = .expert
+    case .data, .dataAndContext, .shard, .replica, .expertReplica: return nil
+    }
+  }
+}
+
 /// One collective of a rank: kind, axis and the bytes of the whole tensor (all shards together).
 package struct CollectiveCall: Hashable, Sendable {
   package var kind: CollectiveKind

@@ -18,9 +18,10 @@ package struct CollectiveCost: Sendable {
   /// Seconds of one call among the ranks of `placement`.
   package func seconds(_ kind: CollectiveKind, bytes: Double, _ placement: RankPlacement) -> Double {
     guard placement.ranks > 1, bytes > 0 else { return 0 }
+    if kind == .allToAll { return exchangeSeconds(bytes: bytes, placement) }
     let n = Double(placement.ranks)
     let passes: Double = kind == .allReduce ? 2 : 1
-    let share = kind == .allToAll ? (n - 1) / n : passes * (n - 1) / n
+    let share = passes * (n - 1) / n
     let latency = self.latency(kind, placement)
     let bandwidth = self.bandwidth(kind, placement)
     if let curve = hardware.curve, placement.nodes > 1 {
@@ -31,6 +32,18 @@ package struct CollectiveCost: Sendable {
       return max(min(latency, point), share * bytes / min(bandwidth, measured))
     }
     return latency + share * bytes / bandwidth
+  }
+
+  /// Every rank sends each other its part of `bytes`, to those of its node and of other nodes at the same time; the
+  /// devices of a node share its ports evenly.
+  private func exchangeSeconds(bytes: Double, _ placement: RankPlacement) -> Double {
+    let (n, near) = (Double(placement.ranks), Double(min(placement.ranksPerNode, placement.ranks)))
+    let inner = bytes * (near - 1) / n / (hardware.nodeLink.bandwidth * constants.nodeLinkEfficiency)
+    let latency = placement.nodes > 1 ? hardware.network.latency : hardware.nodeLink.latency
+    let start = constants.collectiveStart + latency * constants.collectiveLatency
+    guard placement.nodes > 1 else { return start + inner }
+    let port = hardware.network.bandwidth * constants.networkEfficiency / Double(placement.devicesPerNode)
+    return start + max(inner, bytes * (n - near) / n / port)
   }
 
   /// Latency of all steps.

@@ -62,14 +62,14 @@ package struct CostConstants: Hashable, Sendable, Codable {
   /// Factor on the links' latencies.
   package var collectiveLatency: Double = 1.25
   /// Share of the links' bandwidth that rings reach, inside a node and between nodes.
-  package var nodeLinkEfficiency: Double = 0.6
+  package var nodeLinkEfficiency: Double = 0.66
   package var networkEfficiency: Double = 0.793
   /// Slow-down of whichever of compute and communication runs beside the other.
   package var contention: Double = 1.44
   /// Share of data-parallel communication that can hide behind backward.
   package var dataOverlap: Double = 0.183
   /// Share of tensor-parallel communication that products hide in stacks that overlap it.
-  package var tensorOverlap: Double = 0.163
+  package var tensorOverlap: Double = 0.1
   /// Host seconds that a tensor-parallel collective takes for each peer while a pipeline crosses nodes, where
   /// the framework's own language drives both: seen in one published campaign (docs/foresight.md).
   package var hostPeer: Double = 0.000264
@@ -92,6 +92,12 @@ package struct CostConstants: Hashable, Sendable, Codable {
   package var logitMemoryEager: Double = 11
   /// Bytes a parameter of gradients before they are summed.
   package var gradientCopy: Double = 2.1
+
+  /// How far the foreseen memory may be from the real one: its median error on published runs.
+  package var memoryUncertainty: Double = 0.07
+  /// What a step loses on average where a caching allocator fills the device: it gives back what it holds, waits
+  /// for the device and asks again.
+  package var allocatorRetry: Double = 0.1
 
   package init() {}
 

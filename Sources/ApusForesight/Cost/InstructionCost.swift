@@ -6,7 +6,7 @@ import ApusProgram
 package struct InstructionCost: Sendable {
   package let job: TrainingJob
   let constants: CostConstants
-  private let products: MatrixProductCost
+  let products: MatrixProductCost
   private let attention: AttentionCost
 
   package init(_ job: TrainingJob, _ constants: CostConstants) {
@@ -24,11 +24,12 @@ package struct InstructionCost: Sendable {
     case .linear(let linear):
       let (x, w) = (inputs[0], inputs[1])
       let n = linear.layout == .inputMajor ? w.columns : w.rows
-      return product(m: x.rows, n: n, k: x.columns, instruction, storages)
+      return product(m: x.rows, n: n, k: x.columns, sumsOverTokens: false, instruction, storages)
     case .product(let product):
       let k = product.transposeA ? inputs[0].rows : inputs[0].columns
       let c = outputs[0].tensor
-      return self.product(m: c.rows, n: c.columns, k: k, instruction, storages)
+      return self.product(
+        m: c.rows, n: c.columns, k: k, sumsOverTokens: product.transposeA, instruction, storages)
     case .headLoss: return head(instruction, storages, products: 1)
     case .headLossGradient: return head(instruction, storages, products: 3)
     case .attention(let a):
@@ -38,24 +39,40 @@ package struct InstructionCost: Sendable {
       return attention.price(
         heads: a.forward.heads, rows: inputs[1].rows,
         keys: a.forward.sequenceLength * job.layout.context, backward: true)
+    case .expertLinear(let linear):
+      let (x, y) = (inputs[0], outputs[0].tensor)
+      return experts(linear.blocks.experts, x.rows, y.columns, x.columns, instruction, storages)
+    case .expertProduct(let product):
+      let (dy, other) = (inputs[0], inputs[1])
+      return experts(product.blocks.experts, dy.rows, other.columns, dy.columns, instruction, storages)
+    case .contextAttention(let a):
+      return attention.price(
+        heads: a.heads, rows: inputs[0].rows, keys: a.slice.sequenceLength, backward: false)
+    case .contextAttentionGradient(let a):
+      return attention.price(
+        heads: a.forward.heads, rows: inputs[1].rows, keys: a.forward.slice.sequenceLength, backward: true)
     case .layerNorm, .rmsNorm, .layerNormGradient, .rmsNormGradient, .layerNormWeightGradient,
       .rmsNormWeightGradient, .add, .copy, .positions, .embedding, .positionsGradient, .embeddingGradient,
       .addLayerNorm, .addRMSNorm, .gelu, .geluGradient, .biasGELU, .biasGELUGradient, .swiglu,
-      .swigluGradient, .rotary, .columnSum, .cachedAttention, .bias, .dropout, .dropoutAdd, .dropoutGradient:
+      .swigluGradient, .rotary, .columnSum, .cachedAttention, .bias, .dropout, .dropoutAdd, .dropoutGradient,
+      .columnSlice, .columnSliceGradient,
+      .route, .routeGradient, .dispatch, .dispatchGradient, .combine, .combineGradient:
       return streaming(instruction, storages)
     case .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient:
       // A divided head is priced whole (`dividedHead`).
       return Price()
-    case .move, .startMove, .waitMove, .materialise:
+    case .move, .startMove, .waitMove, .materialise, .send, .receive:
       // Collectives are priced by their links (`CollectiveCost`), not by the device.
       return Price()
-    case .sumOfSquares, .clip, .adamW:
+    case .zero, .sumOfSquares, .clip, .adamW:
       // The update is priced by bytes a parameter (`OptimizerCost`): it depends on the shards.
       return Price()
     }
   }
 
-  private func product(m: Int, n: Int, k: Int, _ instruction: Instruction, _ storages: [Storage]) -> Price {
+  private func product(
+    m: Int, n: Int, k: Int, sumsOverTokens: Bool, _ instruction: Instruction, _ storages: [Storage]
+  ) -> Price {
     var price = Price()
     let bytes = self.bytes(instruction, storages)
     price.product = products.seconds(m: m, n: n, k: k, job.numbers.product, bytes: bytes)
@@ -68,6 +85,22 @@ package struct InstructionCost: Sendable {
       price.memory = 1.5 * elements / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
       price.launches += 4
     }
+    guard let experts = job.experts, instruction.isOfExperts else { return price }
+    var sum = grouped(experts, m: m, n: n, k: k, sumsOverTokens: sumsOverTokens, dense: price)
+    sum.memory += price.memory * Double(experts.active)
+    return sum
+  }
+
+  /// A product for each of a rank's experts, with an equal share of the rows.
+  private func experts(
+    _ count: Int, _ rows: Int, _ n: Int, _ k: Int, _ instruction: Instruction, _ storages: [Storage]
+  ) -> Price {
+    var price = Price()
+    let bytes = self.bytes(instruction, storages) / Double(count)
+    price.product =
+      Double(count) * products.seconds(m: rows / count, n: n, k: k, job.numbers.product, bytes: bytes)
+    price.flops = 2 * Double(rows) * Double(n) * Double(k)
+    price.launches = 1
     return price
   }
 
@@ -112,11 +145,14 @@ package struct InstructionCost: Sendable {
     let bytes = self.bytes(instruction, storages) * passes
     price.memory = bytes / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
     price.launches = 1
+    if let experts = job.experts, instruction.isOfExperts {
+      price.memory *= Double(experts.active) + experts.sharedShare
+    }
     return price
   }
 
   /// Times that the stack's element-wise operations cross memory, against once when fused.
-  private var passes: Double {
+  var passes: Double {
     switch job.stack.name {
     case .apus: 1
     case .eager, .nanotron, .compiled: constants.frameworkPasses

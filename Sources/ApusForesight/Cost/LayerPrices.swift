@@ -10,7 +10,7 @@ package struct LayerPrices: Hashable, Sendable {
     package var backward = Price()
     /// The part of backward that nothing but the optimizer waits for: gradients of weights.
     package var weights = Price()
-    /// Collectives along the tensor axis.
+    /// Collectives along the tensor and context axes.
     package var forwardCalls: [CollectiveCall] = []
     package var backwardCalls: [CollectiveCall] = []
   }
@@ -22,7 +22,7 @@ package struct LayerPrices: Hashable, Sendable {
   package var ending = Pair()
   /// Bytes that a layer keeps from forward for backward.
   package var saved = SavedBytes()
-  /// Of those, the layer's input: what full recomputation keeps.
+  /// Of those, the layer's input: what full recomputation keeps, and what one stage hands to the next.
   package var input = 0.0
 
   /// Records the rank's program and prices it.
@@ -30,13 +30,22 @@ package struct LayerPrices: Hashable, Sendable {
     let cost = InstructionCost(job, constants)
     let (two, three) = (Parts(job, cost, depth: 2), Parts(job, cost, depth: 3))
     saved = three.saved - two.saved
-    input =
-      Double(job.localTokens) * Double(job.model.hiddenSize) * job.numbers.activationBytes
-      / Double(job.layout.sequenceParallel ? job.layout.tensor : 1)
+    input = two.input
     layer = three.layers - two.layers
     // What the first or last layer has beyond the others (recomputation at the ends) counts with the ends.
     opening = two.opening + (two.layers - layer - layer)
     ending = two.ending
+    if let experts = job.experts { add(experts, cost) }
+  }
+
+  /// What a layer's router and the exchange of tokens between experts add; every routed token is kept twice, as its
+  /// expert read it and as its result is weighted.
+  private mutating func add(_ experts: ExpertShape, _ cost: InstructionCost) {
+    layer.forward += cost.routing(experts, backward: false)
+    layer.backward += cost.routing(experts, backward: true)
+    layer.forwardCalls += cost.exchange(experts)
+    layer.backwardCalls += cost.exchange(experts)
+    saved.values += 2 * cost.routedBytes(experts)
   }
 
   /// A whole program of a certain depth, by parts.
@@ -45,10 +54,16 @@ package struct LayerPrices: Hashable, Sendable {
     package var layers = Pair()
     package var ending = Pair()
     package var saved = SavedBytes()
+    package var input = 0.0
 
     package init(_ job: TrainingJob, _ cost: InstructionCost, depth: Int) {
-      let program = LayerPrices.program(job, depth: depth)
+      self.init(LayerPrices.program(job, depth: depth), job, cost)
+    }
+
+    /// Prices what is recorded, of a stage too.
+    package init(_ program: StepProgram, _ job: TrainingJob, _ cost: InstructionCost) {
       saved = SavedBytes(program, job)
+      input = Double(program.layerInputs.first?.byteCount ?? 0)
       for kind in [Segment.Kind.forward, .backward] {
         for instruction in program.segment(kind)?.instructions ?? [] {
           let path: WritableKeyPath<Parts, Pair> =
@@ -58,31 +73,22 @@ package struct LayerPrices: Hashable, Sendable {
             instruction, kind, job.layout.tensor > 1 && instruction.label == "head", cost, program.storages)
         }
       }
-      if job.layout.tensor > 1 { ending.backward += cost.dividedHead() }
+      let hasHead = program.segment(.backward)?.instructions.contains { $0.label == "head" } ?? false
+      if job.layout.tensor > 1, hasHead { ending.backward += cost.dividedHead() }
     }
   }
 
-  /// The program of one rank. Sizes that the tensor degree does not divide are padded, as trainers pad them.
+  /// The program of one rank with so many layers on one stage. Replicas and their shards change nothing that a layer
+  /// computes, and what is computed again is priced from the forward pass, so it is recorded without them.
   package static func program(_ job: TrainingJob, depth: Int) -> StepProgram {
-    let t = job.layout.tensor
-    func padded(_ size: Int) -> Int { groups(of: t, in: size) * t }
-    var model = job.model
+    var model = job.recordedModel
     model.layerCount = depth
-    model.headCount = padded(model.headCount)
-    model.intermediateSize = padded(model.intermediateSize)
-    let heads = model.keyValueHeadCount
-    if !(heads.isMultiple(of: t) || t.isMultiple(of: heads)) || !model.headCount.isMultiple(of: heads) {
-      model.keyValueHeadCount = model.headCount
-    }
-    let sequence = max(1, job.sequenceLength / job.layout.context)
-    model.maximumSequenceLength = sequence
-    let rows = job.layout.microBatchSize * sequence
-    var settings = TrainingProgramSettings(
-      microBatchSize: job.layout.microBatchSize, sequenceLength: sequence, precision: job.numbers.policy,
-      layout: ParallelLayout(
-        tensor: t, sequenceParallel: job.layout.sequenceParallel && rows.isMultiple(of: t)),
-      communication: CommunicationPolicy(keepsGatheredInputs: job.stack.keepsGathered(job.layout)))
-    settings.isFused = job.stack.name == .apus
+    var settings = job.programSettings()
+    model.maximumSequenceLength = settings.sequenceLength
+    settings.recomputation = .none
+    settings.layout = ParallelLayout(
+      tensor: settings.layout.tensor, context: settings.layout.context,
+      sequenceParallel: settings.layout.sequenceParallel)
     return StepProgram.training(model, settings)
   }
 }
@@ -98,11 +104,11 @@ extension LayerPrices.Pair {
     if let move = instruction.op.move {
       guard instruction.condition == .always, let collective = move.collective,
         // Three numbers a row in a divided head: nothing beside the rest.
-        instruction.inputs[0].columns > 3
+        instruction.inputs[0].columns > 3, let axis = CommunicationAxis(move.axis)
       else { return }
       let (input, output) = (instruction.inputs[0], instruction.outputs[0].tensor)
       let bytes = Double(max(input.byteCount, output.byteCount))
-      let call = CollectiveCall(collective, .tensor, bytes: bytes)
+      let call = CollectiveCall(collective, axis, bytes: bytes)
       if kind == .forward { forwardCalls.merge(call) } else { backwardCalls.merge(call) }
       return
     }

@@ -18,7 +18,10 @@ package struct SavedBytes: Hashable, Sendable {
       for output in instruction.outputs where read.contains(output.tensor.storage) {
         let storage = program.storages[output.tensor.storage]
         guard storage.role == .activation else { continue }
-        let bytes = Double(storage.byteCount)
+        var bytes = Double(storage.byteCount)
+        if let experts = job.experts, instruction.isOfExperts {
+          bytes *= Double(experts.active) + experts.sharedShare
+        }
         switch instruction.op {
         case .swiglu, .rotary:
           values += bytes

@@ -5,11 +5,23 @@ import ApusProgram
 /// `docs/memory.md` describes each key.
 package struct EstimateSummary: Encodable, Sendable {
   package struct Bytes: Encodable, Sendable {
-    let parameter, gradient, optimizerState, activation, workspace, input, result: Int
+    let parameter, gradient, optimizerState, activation, workspace, input, result, communication: Int
 
     enum CodingKeys: String, CodingKey {
-      case parameter, gradient, activation, workspace, input, result
+      case parameter, gradient, activation, workspace, input, result, communication
       case optimizerState = "optimizer_state"
+    }
+  }
+
+  package struct Exchange: Encodable, Sendable {
+    let axis, primitive: String
+    let calls, payload: Int
+    let sent: Double
+
+    enum CodingKeys: String, CodingKey {
+      case axis, primitive, calls
+      case payload = "payload_bytes"
+      case sent = "sent_bytes"
     }
   }
 
@@ -51,6 +63,8 @@ package struct EstimateSummary: Encodable, Sendable {
 
   package let model: String
   let microBatchSize, sequenceLength, accumulation, tokensOfStep: Int
+  let ranks: Int
+  let communication: [Exchange]
   let parameters, parametersFormula: Int
   let parametersDeviations: [Deviation]
   let bytes: Bytes
@@ -70,6 +84,7 @@ package struct EstimateSummary: Encodable, Sendable {
     case model, parameters, bytes, waste, fits
     case microBatchSize = "micro_batch_size"
     case sequenceLength = "sequence_length"
+    case ranks, communication
     case accumulation = "gradient_accumulation"
     case tokensOfStep = "tokens_per_step"
     case parametersFormula = "parameters_formula"
@@ -111,7 +126,13 @@ package struct EstimateSummary: Encodable, Sendable {
     self.bytes = Bytes(
       parameter: bytes(.parameter), gradient: bytes(.gradient), optimizerState: bytes(.optimizerState),
       activation: bytes(.activation), workspace: bytes(.workspace), input: bytes(.input),
-      result: bytes(.result))
+      result: bytes(.result), communication: bytes(.communication))
+    ranks = estimate.settings.layout.worldSize
+    communication = estimate.exchanges.map {
+      Exchange(
+        axis: $0.axis.rawValue, primitive: $0.kind.rawValue, calls: $0.volume.calls,
+        payload: $0.volume.payloadBytes, sent: $0.volume.ringBytes)
+    }
     planned = estimate.planned.bytes
     lowerBound = estimate.lowerBound.bytes
     waste = estimate.plan.waste

@@ -1,3 +1,4 @@
+import ApusCore
 import ApusModels
 import ApusProgram
 
@@ -40,14 +41,16 @@ package struct FLOPsComparison: Hashable, Sendable {
 }
 
 extension MemoryEstimate {
-  /// Counts the FLOPs of one sequence. A program is linear in its sequences, so that counts of the largest
-  /// batches stay exact.
+  /// Counts the FLOPs of one sequence on one rank. A program is linear in its sequences, so that counts of the
+  /// largest batches stay exact.
   package var flops: FLOPsComparison {
     var one = settings
     one.microBatchSize = 1
     one.evaluates = false
+    one.layout = ParallelLayout()
     let sequence =
-      settings.microBatchSize == 1 ? program : StepProgram.training(model, one)
+      settings.microBatchSize == 1 && settings.layout.worldSize == 1
+      ? program : StepProgram.training(model, one)
     return FLOPsComparison(model, sequence: sequence, sequenceLength: settings.sequenceLength)
   }
 

@@ -2,8 +2,8 @@ import ApusCore
 import ApusModels
 import ApusProgram
 
-/// What training a model takes, known before anything runs: the step is recorded and planned exactly as the
-/// runtime does it, then read.
+/// What training a model takes on each rank, known before anything runs: the step is recorded and planned exactly
+/// as the runtime does it, then read. All ranks of a layout have the same plan.
 ///
 /// Nothing here is a formula that could drift from the trainer; the closed forms stand beside the counts for
 /// comparison. Domain reference S5 to S10.
@@ -66,10 +66,10 @@ package struct MemoryEstimate: Sendable {
     ByteCount(program.units.reduce(0) { $0 + ($1.master?.byteCount ?? 0) })
   }
 
-  /// Elements of the parameters' buffers that are no parameters: each parameter starts at a multiple of 16
-  /// elements. Gradients and both moments have the same padding.
+  /// Elements of a rank's whole units that are no parameters: each parameter starts at a multiple of 16 elements,
+  /// and a unit that is sharded is a multiple of 256 bytes a rank. Gradients and both moments have the same padding.
   package var parameterPadding: Int {
-    program.units.reduce(0) { $0 + $1.weights.count } - program.parameterCount
+    program.units.reduce(0) { $0 + $1.count - $1.parameters.reduce(0) { $0 + $1.tensor.count } }
   }
 
   /// Bytes between storages, which start at multiples of `MemoryPlan.alignment`.
@@ -106,10 +106,24 @@ package struct MemoryEstimate: Sendable {
       activations: ByteCount(plan.transientLowerBound))
   }
 
+  // MARK: Communication
+
+  /// What the first rank exchanges in a step, by axis and primitive in the order in which these are declared.
+  package var exchanges: [(axis: MeshAxis, kind: CollectiveKind, volume: CommunicationVolume)] {
+    let volumes = program.communication(
+      microbatches: accumulation, at: MeshPosition(program.mesh, rank: 0))
+    return MeshAxis.allCases.flatMap { axis in
+      CollectiveKind.allCases.compactMap { kind in
+        volumes[axis]?[kind].map { (axis: axis, kind: kind, volume: $0) }
+      }
+    }
+  }
+
   // MARK: Batch
 
   /// Tokens of a micro-batch: sequences times their length (S5).
   package var tokensOfMicrobatch: Int { settings.microBatchSize * settings.sequenceLength }
-  package var sequencesOfStep: Int { settings.microBatchSize * accumulation }
+  /// Of all replicas.
+  package var sequencesOfStep: Int { settings.microBatchSize * accumulation * settings.layout.data }
   package var tokensOfStep: Int { sequencesOfStep * settings.sequenceLength }
 }

@@ -47,6 +47,9 @@ package struct MemoryFit: Hashable, Sendable {
       return other.peak <= available
     }
     let asked = estimate.settings.microBatchSize
+    // Sequence parallelism divides a sequence evenly.
+    let layout = estimate.settings.layout
+    let part = layout.sequenceParallel ? layout.tensor : 1
     if needed <= available {
       let count = Self.largest(upTo: Self.mostSequences, where: { n in fits { $0.microBatchSize = n } })
       // The head's scratch shrinks where its chunks are cut anew, so a smaller micro-batch may need more.
@@ -54,15 +57,15 @@ package struct MemoryFit: Hashable, Sendable {
     } else if let count = Self.largest(upTo: asked - 1, where: { n in fits { $0.microBatchSize = n } }) {
       remedy = .microBatch(count)
     } else if let length = Self.largest(
-      upTo: estimate.settings.sequenceLength,
+      upTo: estimate.settings.sequenceLength / part,
       where: { n in
         fits {
           $0.microBatchSize = 1
-          $0.sequenceLength = n
+          $0.sequenceLength = n * part
         }
       })
     {
-      remedy = .sequenceLength(length)
+      remedy = .sequenceLength(length * part)
     } else {
       remedy = .smallerModel(persistent: ByteCount(estimate.plan.persistentBytes))
     }

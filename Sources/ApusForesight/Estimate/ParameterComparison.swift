@@ -4,7 +4,7 @@ import ApusProgram
 /// The parameters of a recorded program, enumerated, beside the closed form N = h v + L (12 h² + 13 h) + 2 h
 /// of a GPT-like model (domain reference S9), with every difference named.
 package struct ParameterComparison: Hashable, Sendable {
-  /// Enumerated from the program's tensors, padding excluded.
+  /// Enumerated from the program's tensors, over all ranks, padding excluded.
   package let enumerated: Int
   package let formula: Int
   /// They add up to `enumerated - formula`.

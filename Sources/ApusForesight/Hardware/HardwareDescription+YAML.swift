@@ -1,7 +1,7 @@
 import ApusConfiguration
 
 extension HardwareDescription {
-  /// Reads a description; every key but `aliases` and `collectives` must be there.
+  /// Reads a description; every key but `aliases`, `links_nodes`, `collectives` and `measured` must be there.
   ///
   /// - Parameter name: the file's name, which problems show.
   /// - Throws: all problems at once.
@@ -28,9 +28,11 @@ extension HardwareDescription {
     runtimeBytes = (file.number("runtime_gib", .notNegative) ?? 0) * 0x1p30
     launchSeconds = (file.number("launch_us", .notNegative) ?? 0) * 1e-6
     devicesPerNode = file.integer("devices_per_node", 1...1024) ?? 1
+    linksNodes = file.truth("links_nodes") ?? false
     nodeLink = Self.link("node_link", unit: "gb_per_second", bytes: 1e9, in: &file)
     network = Self.link("network", unit: "gbit_per_second", bytes: 1e9 / 8, in: &file)
     curve = Self.curve(in: &file)
+    measured = MeasuredProcessor.read(in: &file)
     for key in [
       "name", "architecture", "peak_tflops", "sustained", "multiprocessors", "memory_gib",
       "memory_gb_per_second", "runtime_gib", "launch_us", "devices_per_node", "node_link", "network",

@@ -23,11 +23,39 @@ package struct HardwareDescription: Hashable, Sendable {
   package var runtimeBytes: Double
   /// The shortest time between two kernels of a stream.
   package var launchSeconds: Double
+  /// Devices that the node link joins.
   package var devicesPerNode: Int
+  /// Whether that link goes on between nodes, as in a rack: nodes of fewer devices then make no difference.
+  package var linksNodes: Bool
   package var nodeLink: Link
   package var network: Link
   /// Measured collectives of whole nodes over this network, where there are some.
   package var curve: CollectiveCurve?
+  /// What `apus bench machine` has measured, of a processor that training can run on.
+  package var measured: MeasuredProcessor?
+
+  /// A description that no file gives.
+  package init(
+    name: String, architecture: Architecture, peakFLOPs: [Precision: Double], sustained: Double,
+    multiprocessors: Int, memoryBytes: Double, memoryBandwidth: Double, runtimeBytes: Double,
+    launchSeconds: Double, devicesPerNode: Int, nodeLink: Link, network: Link, measured: MeasuredProcessor?
+  ) {
+    self.name = name
+    aliases = []
+    self.architecture = architecture
+    self.peakFLOPs = peakFLOPs
+    self.sustained = sustained
+    self.multiprocessors = multiprocessors
+    self.memoryBytes = memoryBytes
+    self.memoryBandwidth = memoryBandwidth
+    self.runtimeBytes = runtimeBytes
+    self.launchSeconds = launchSeconds
+    self.devicesPerNode = devicesPerNode
+    linksNodes = false
+    self.nodeLink = nodeLink
+    self.network = network
+    self.measured = measured
+  }
 
   /// Generations that share kernels and their efficiency.
   package enum Architecture: String, Hashable, Sendable, CaseIterable {
@@ -46,6 +74,31 @@ package struct HardwareDescription: Hashable, Sendable {
     package var bandwidth: Double
     /// From one device to the next, software included.
     package var latency: Double
+
+    package init(name: String, bandwidth: Double, latency: Double) {
+      self.name = name
+      self.bandwidth = bandwidth
+      self.latency = latency
+    }
+  }
+
+  /// The link inside a node that has none of the maker's own: PCI Express of sixteen lanes in the generation of
+  /// the device, which neighbours share in pairs.
+  package var expressLink: Link {
+    switch architecture {
+    case .volta: Link(name: "PCIe 3", bandwidth: 12e9, latency: 8e-6)
+    case .ampere, .processor: Link(name: "PCIe 4", bandwidth: 24e9, latency: 8e-6)
+    case .hopper, .blackwell: Link(name: "PCIe 5", bandwidth: 48e9, latency: 8e-6)
+    }
+  }
+
+  /// The fastest attention kernel that trainers with hand-fused kernels run on it: those of the third generation
+  /// need the asynchronous copies of Hopper.
+  package var newestAttention: AttentionKernel {
+    switch architecture {
+    case .volta, .ampere, .processor: .flash2
+    case .hopper, .blackwell: .flash3
+    }
   }
 
   /// Peak of a type; types that the device lacks fall back to the nearest that it has.

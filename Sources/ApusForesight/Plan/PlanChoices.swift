@@ -8,10 +8,14 @@ extension PlanRequest {
   package var choices: [Choice] {
     var all: [Choice] = []
     for tensor in powers(upTo: hardware.devicesPerNode) where model.headCount.isMultiple(of: tensor) {
+      if runsHere, !model.intermediateSize.isMultiple(of: tensor) || !sequenceLength.isMultiple(of: tensor) {
+        continue
+      }
       for context in powers(upTo: max(1, sequenceLength / 2048)) where sequenceLength.isMultiple(of: context)
       {
         for pipeline in pipelineDegrees {
           let others = tensor * context * pipeline
+          if runsHere, context * pipeline > 1 { continue }
           guard devices.isMultiple(of: others), samples.isMultiple(of: devices / others) else { continue }
           all += choices(data: devices / others, tensor, context, pipeline)
         }
@@ -19,6 +23,9 @@ extension PlanRequest {
     }
     return all
   }
+
+  /// Whether the machine is one that was measured: then only what training can run is tried.
+  private var runsHere: Bool { hardware.measured != nil }
 
   private var pipelineDegrees: [Int] {
     let most = min(model.layerCount, devices, 128)
@@ -36,22 +43,33 @@ extension PlanRequest {
     let recomputations: [JobRecomputation] =
       attention == .unfused ? [.none, .attention, .full] : [.none, .full]
     var all: [Choice] = []
+    let experts = expertDegrees(replicas: data * context)
     for microBatch in powers(upTo: min(64, share)) where share.isMultiple(of: microBatch) {
       for schedule in schedules(pipeline, microbatches: share / microBatch) {
         for stage in stages {
           for shards in shardDegrees(data, tensor, zeroStage: stage) {
             for recomputation in recomputations {
-              all.append(
-                Choice(
-                  data: data, tensor: tensor, context: context, pipeline: pipeline, schedule: schedule,
-                  zeroStage: stage, shardDegree: shards, recomputation: recomputation, microBatch: microBatch)
-              )
+              for expert in experts {
+                all.append(
+                  Choice(
+                    data: data, tensor: tensor, context: context, pipeline: pipeline, schedule: schedule,
+                    zeroStage: stage, shardDegree: shards, recomputation: recomputation,
+                    microBatch: microBatch, expert: expert))
+              }
             }
           }
         }
       }
     }
     return all
+  }
+
+  /// Powers of two that divide both the experts and the ranks that take different samples.
+  private func expertDegrees(replicas: Int) -> [Int] {
+    guard let experts else { return [1] }
+    return powers(upTo: experts.count).filter {
+      experts.count.isMultiple(of: $0) && replicas.isMultiple(of: $0)
+    }
   }
 
   private func schedules(_ pipeline: Int, microbatches: Int) -> [PipelineSchedule] {

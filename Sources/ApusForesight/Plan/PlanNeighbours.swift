@@ -40,6 +40,8 @@ extension PlanSearch {
     trade("tensor", \.tensor)
     trade("context", \.context)
     trade("pipeline", \.pipeline)
+    step("expert \(c.expert) -> \(2 * c.expert)") { $0.expert *= 2 }
+    if c.expert > 1 { step("expert \(c.expert) -> \(c.expert / 2)") { $0.expert /= 2 } }
     for stage in 0...3 where stage != c.zeroStage {
       step("ZeRO \(c.zeroStage) -> \(stage)") { $0.zeroStage = stage }
     }
@@ -93,6 +95,7 @@ extension StepForecast {
     [
       ("computing", computeSeconds), ("waiting for the host", hostSeconds), ("bubble", bubbleSeconds),
       ("tensor communication", exposed[.tensor] ?? 0), ("context communication", exposed[.context] ?? 0),
+      ("expert communication", exposed[.expert] ?? 0),
       ("pipeline communication", exposed[.pipeline] ?? 0), ("data communication", exposed[.data] ?? 0),
       ("optimizer", optimizerSeconds),
     ]

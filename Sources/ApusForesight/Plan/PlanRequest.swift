@@ -13,12 +13,15 @@ package struct PlanRequest: Sendable {
   package var stack: SoftwareStack
   /// Share of the memory that must stay free.
   package var margin: Double
+  /// Where the model's feed-forward blocks are experts.
+  package var experts: ExpertShape?
 
   package init(
     model: ModelConfiguration, hardware: HardwareDescription, devices: Int, sequenceLength: Int,
     globalBatchTokens: Int, numbers: JobNumbers = JobNumbers(), attention: AttentionKernel = .flash2,
-    stack: SoftwareStack = .apus, margin: Double = 0
+    stack: SoftwareStack = .apus, margin: Double = 0, experts: ExpertShape? = nil
   ) {
+    self.experts = experts
     self.model = model
     self.hardware = hardware
     self.devices = devices
@@ -31,6 +34,13 @@ package struct PlanRequest: Sendable {
   }
 
   package var samples: Int { globalBatchTokens / sequenceLength }
+  /// All parameters, experts included.
+  package var parameterCount: Int {
+    TrainingJob(
+      model: model, layout: JobLayout(ParallelLayout(), microBatchSize: 1, microbatches: 1),
+      sequenceLength: sequenceLength, hardware: hardware, experts: experts
+    ).parameterCount
+  }
   /// Bytes that a job may take.
   package var usableBytes: Double { hardware.memoryBytes * (1 - margin) }
 
@@ -43,11 +53,14 @@ package struct PlanRequest: Sendable {
     package var shardDegree: Int
     package var recomputation: JobRecomputation
     package var microBatch: Int
+    /// Ranks of the data axis that share the experts.
+    package var expert: Int
 
     package init(
       data: Int, tensor: Int, context: Int, pipeline: Int, schedule: PipelineSchedule, zeroStage: Int,
-      shardDegree: Int, recomputation: JobRecomputation, microBatch: Int
+      shardDegree: Int, recomputation: JobRecomputation, microBatch: Int, expert: Int = 1
     ) {
+      self.expert = expert
       self.data = data
       self.tensor = tensor
       self.context = context
@@ -65,6 +78,7 @@ package struct PlanRequest: Sendable {
       if data > 1 { axes.append(zeroStage > 0 ? "ZeRO-\(zeroStage)" : "data") }
       if tensor > 1 { axes.append("tensor") }
       if context > 1 { axes.append("context") }
+      if expert > 1 { axes.append("expert") }
       if pipeline > 1 { axes.append("pipeline") }
       return axes.isEmpty ? "one device" : axes.joined(separator: " + ")
     }
@@ -74,11 +88,13 @@ package struct PlanRequest: Sendable {
     let layout = JobLayout(
       ParallelLayout(
         data: choice.data, tensor: choice.tensor, context: choice.context, pipeline: choice.pipeline,
-        zeroStage: choice.zeroStage, shardDegree: choice.shardDegree, sequenceParallel: choice.tensor > 1),
+        expert: choice.expert, zeroStage: choice.zeroStage, shardDegree: choice.shardDegree,
+        sequenceParallel: choice.tensor > 1),
       schedule: choice.schedule, microBatchSize: choice.microBatch,
       microbatches: samples / (choice.data * choice.microBatch))
     return TrainingJob(
       model: model, layout: layout, sequenceLength: sequenceLength, numbers: numbers,
-      recomputation: choice.recomputation, attention: attention, stack: stack, hardware: hardware)
+      recomputation: choice.recomputation, attention: attention, stack: stack, hardware: hardware,
+      experts: experts)
   }
 }

@@ -47,8 +47,7 @@ package struct PlanSearch: Sendable {
       var entries: [Entry] = []
       var rejected: [Choice: MemoryVerdict] = [:]
       for choice in choices[part * chunk..<min(choices.count, (part + 1) * chunk)] {
-        var job = request.job(choice)
-        job.hardware.memoryBytes = limited.memoryBytes
+        let job = request.job(choice)
         if let verdict = MemoryVerdict(simulator.memory(of: job), limited) {
           rejected[choice] = verdict
         } else if let forecast = try? simulator.forecast(job) {
@@ -72,7 +71,8 @@ package struct PlanSearch: Sendable {
     var top: [Entry] = []
     for entry in entries where top.count < count {
       let c = entry.choice
-      if seen.insert([c.data, c.tensor, c.context, c.pipeline, c.zeroStage, c.shardDegree]).inserted {
+      if seen.insert([c.data, c.tensor, c.context, c.pipeline, c.expert, c.zeroStage, c.shardDegree]).inserted
+      {
         top.append(entry)
       }
     }

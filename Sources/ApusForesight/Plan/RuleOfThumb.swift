@@ -17,7 +17,7 @@ package struct RuleOfThumb: Hashable, Sendable {
   /// The rules that speak about a model and cluster of this size, checked.
   package static func check(_ search: PlanSearch) -> [RuleOfThumb] {
     let request = search.request
-    let parameters = Double(ParameterCount(request.model).total)
+    let parameters = Double(request.parameterCount)
     let node = request.hardware.devicesPerNode
     typealias Choice = PlanRequest.Choice
     var rules: [(String, (Choice) -> Bool)] = [

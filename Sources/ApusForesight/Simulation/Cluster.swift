@@ -24,7 +24,8 @@ struct Cluster {
       case .pipeline: layout.pipeline
       case .data: layout.data * layout.context
       }
-    let stride = job.stack.order.stride(of: axis == .data ? .context : axis, in: layout)
+    var stride = job.stack.order.stride(of: axis == .data ? .context : axis, in: layout)
+    if axis == .expert, layout.expertTensor < layout.tensor { stride = 1 }
     return RankPlacement(ranks: ranks, stride: stride, devicesPerNode: job.hardware.devicesPerNode)
   }
 
@@ -40,15 +41,30 @@ struct Cluster {
     collectives.seconds(kind, bytes: bytes, placement(.data))
   }
 
-  /// Seconds of a message between the devices of neighbouring stages, one entry a boundary.
-  func transfers(_ stages: [StageContent]) -> [Double] {
+  /// The ranks that hold the same experts.
+  private var expertReplicas: RankPlacement {
     let layout = job.layout
-    let rows = Double(job.localTokens)
-    let hidden =
-      rows * Double(job.model.hiddenSize) * job.numbers.activationBytes
-      / (layout.sequenceParallel ? Double(layout.tensor) : 1)
+    let stride = job.stack.order.stride(of: .context, in: layout)
+    let between = layout.expertTensor == layout.tensor ? stride * layout.expert : layout.expert
+    return RankPlacement(
+      ranks: layout.expertReplicas, stride: between, devicesPerNode: job.hardware.devicesPerNode)
+  }
+
+  /// Seconds of a collective over the replicas of `count` parameters, of which `experts` belong to experts and have
+  /// fewer replicas.
+  func replicaSeconds(_ kind: CollectiveKind, _ count: Double, experts: Double, width: Double) -> Double {
+    dataSeconds(kind, (count - experts) * width)
+      + collectives.seconds(kind, bytes: experts * width, expertReplicas)
+  }
+
+  /// Seconds of a message between the devices of neighbouring stages, one entry a boundary.
+  ///
+  /// - Parameter hidden: bytes of a layer's input, as it is recorded.
+  func transfers(_ stages: [StageContent], hidden: Double) -> [Double] {
+    let layout = job.layout
     let logits =
-      rows * Double(job.model.vocabularySize) / Double(layout.tensor) * job.numbers.activationBytes
+      Double(job.localTokens) * Double(job.model.vocabularySize) / Double(layout.tensor)
+      * job.numbers.activationBytes
     let stride = job.stack.order.stride(of: .pipeline, in: layout)
     func node(_ stage: Int) -> Int { stage % layout.pipeline * stride / job.hardware.devicesPerNode }
     return (0..<max(0, stages.count - 1)).map { stage in

@@ -35,4 +35,15 @@ package struct JobLayout: Hashable, Sendable {
   }
 
   package var worldSize: Int { data * tensor * context * pipeline }
+
+  /// Ranks that divide one expert among them: the tensor ranks, or none where experts take their ranks from the
+  /// tensor axis too because the data axis does not hold them.
+  var expertTensor: Int { (data * context).isMultiple(of: expert) ? tensor : 1 }
+
+  /// Ranks that hold the same expert.
+  var expertReplicas: Int { max(1, data * context * tensor / (expert * expertTensor)) }
+
+  /// Ranks over which the states of an expert are sharded, and of all else.
+  var expertShards: Double { Double(max(1, min(shardDegree * context, expertReplicas))) }
+  var shards: Double { Double(shardDegree * context) }
 }

@@ -28,12 +28,16 @@ package struct MemoryModel {
     let (layout, numbers) = (job.layout, job.numbers)
     let contents = self.contents(of: device, stages)
     let count = contents.reduce(0) { $0 + parameters.count($1) }
-    let shards = Double(layout.shardDegree * layout.context)
+    let experts = contents.reduce(0) { $0 + parameters.experts($1) }
+    func held(_ bytes: Double, shardedFrom stage: Int) -> Double {
+      guard layout.zeroStage >= stage else { return count * bytes }
+      return (count - experts) * bytes / layout.shards + experts * bytes / layout.expertShards
+    }
     var memory = MemoryForecast()
     memory.stage = device
-    memory.parameters = count * numbers.weightBytes / (layout.zeroStage >= 3 ? shards : 1)
-    memory.gradients = count * numbers.gradientBytes / (layout.zeroStage >= 2 ? shards : 1)
-    memory.optimizer = count * numbers.optimizerBytes / (layout.zeroStage >= 1 ? shards : 1)
+    memory.parameters = held(numbers.weightBytes, shardedFrom: 3)
+    memory.gradients = held(numbers.gradientBytes, shardedFrom: 2)
+    memory.optimizer = held(numbers.optimizerBytes, shardedFrom: 1)
     let rows = Double(job.localTokens)
     // Chunks share what is in flight evenly.
     let inFlight = inFlight(device) / Double(contents.count)

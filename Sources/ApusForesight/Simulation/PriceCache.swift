@@ -14,6 +14,8 @@ final class PriceCache: Sendable {
     var stack: SoftwareStack.Name
     var hardware: String
     var peak, sustained, memoryBandwidth: Double
+    var experts: ExpertShape?
+    var expert: Int
 
     init(_ job: TrainingJob) {
       model = job.model
@@ -31,6 +33,8 @@ final class PriceCache: Sendable {
       peak = job.hardware.peak(job.numbers.product)
       sustained = job.hardware.sustained
       memoryBandwidth = job.hardware.memoryBandwidth
+      experts = job.experts
+      expert = job.experts == nil ? 1 : job.layout.expert
     }
   }
 

@@ -1,4 +1,5 @@
 import ApusModels
+import ApusProgram
 
 /// What one pipeline stage holds.
 package struct StageContent: Hashable, Sendable {
@@ -20,10 +21,8 @@ package enum StagePlan {
     let count = job.layout.schedule.stages(devices: devices)
     switch job.stack.partition {
     case .even:
-      return (0..<count).map { stage in
-        StageContent(
-          layers: layers / count + (stage < layers % count ? 1 : 0), hasEmbedding: stage == 0,
-          hasHead: stage == count - 1)
+      return PipelinePlace.even(layerCount: layers, stages: count).enumerated().map { stage, layers in
+        StageContent(layers: layers, hasEmbedding: stage == 0, hasHead: stage == count - 1)
       }
     case .byCost: return byCost(job.model, count)
     }

@@ -8,13 +8,14 @@ package struct StageSeconds: Hashable, Sendable {
   /// Communication that computing does not hide, by axis.
   package var tensor = 0.0
   package var context = 0.0
+  package var expert = 0.0
   package var data = 0.0
   /// The host dispatches; the stage takes the longer of host and device.
   package var host = 0.0
   /// The part of a backward pass that only the optimizer waits for.
   package var weights = 0.0
 
-  package var busy: Double { device + tensor + context + data }
+  package var busy: Double { device + tensor + context + expert + data }
   package var total: Double { max(busy, host) }
 }
 
@@ -52,16 +53,16 @@ struct StageWork {
 
   private func seconds(_ stage: StageContent, backward: Bool, splitsHead: Bool) -> StageSeconds {
     let layers = Double(stage.layers)
-    let traffic = ContextTraffic(job)
     func calls(_ pair: LayerPrices.Pair) -> [CollectiveCall] {
       backward ? pair.backwardCalls : pair.forwardCalls
     }
     func pick(_ pair: LayerPrices.Pair) -> Price { backward ? pair.backward : pair.forward }
     var layer = pick(prices.layer)
-    var layerCalls = calls(prices.layer) + (backward ? traffic.backward : traffic.forward)
+    var layerCalls = calls(prices.layer)
     if backward {
       layer += recomputed
-      if job.recomputation == .full { layerCalls += prices.layer.forwardCalls + traffic.forward }
+      // The ring of keys and values is counted by itself.
+      if job.recomputation == .full { layerCalls += prices.layer.forwardCalls }
     }
     var edges = Price()
     var edgeCalls: [CollectiveCall] = []
@@ -81,8 +82,8 @@ struct StageWork {
     let hidden = job.layout.sequenceParallel ? constants.tensorOverlap : 0
     seconds.tensor =
       (layers * cluster.seconds(layerCalls, .tensor) + cluster.seconds(edgeCalls, .tensor)) * (1 - hidden)
-    // Ring attention sends keys and values while it computes: half of attention can hide them.
-    seconds.context = layers * max(0, cluster.seconds(layerCalls, .context) - 0.5 * layer.attention)
+    seconds.expert = layers * cluster.seconds(layerCalls, .expert)
+    seconds.context = layers * contextSeconds(backward: backward)
     var device = layer.device
     if backward {
       device += parameterSeconds(parameters.layer)
@@ -101,9 +102,22 @@ struct StageWork {
 
   /// Gathers and scatters of one layer's parameters.
   private func shardingSeconds(backward: Bool) -> Double {
-    cluster.dataSeconds(.allGather, parameters.layer * job.numbers.parameterWireBytes)
-      + (backward
-        ? cluster.dataSeconds(.reduceScatter, parameters.layer * job.numbers.gradientWireBytes) : 0)
+    func seconds(_ kind: CollectiveKind, _ width: Double) -> Double {
+      cluster.replicaSeconds(kind, parameters.layer, experts: parameters.layerExperts, width: width)
+    }
+    return seconds(.allGather, job.numbers.parameterWireBytes)
+      + (backward ? seconds(.reduceScatter, job.numbers.gradientWireBytes) : 0)
+  }
+
+  /// What a layer waits for in its ring of keys and values, attention computed again included.
+  private func contextSeconds(backward: Bool) -> Double {
+    let ring = ContextRing(job, cluster)
+    guard backward else {
+      return ring.exposedSeconds(attention: prices.layer.forward.attention, backward: false)
+    }
+    let again = recomputed.attention
+    return ring.exposedSeconds(attention: prices.layer.backward.attention, backward: true)
+      + (again > 0 ? ring.exposedSeconds(attention: again, backward: false) : 0)
   }
 
   /// What backward computes again for one layer. Frameworks run a whole layer again, its last product and

@@ -7,21 +7,21 @@ struct StepEnd {
   private var job: TrainingJob { work.job }
   private var constants: CostConstants { work.constants }
 
-  /// Seconds until the gradients of a device's `count` parameters are summed, after a last backward pass of
-  /// `backward` seconds behind which part of the sum hid.
-  func gradientSeconds(count: Double, layers: Int, backward: Double) -> Double {
+  /// Seconds until the gradients of a device's `count` parameters are summed, `experts` of them over the fewer
+  /// replicas of experts, after a last backward pass of `backward` seconds behind which part of the sum hid.
+  func gradientSeconds(count: Double, experts: Double, layers: Int, backward: Double) -> Double {
     let (layout, numbers) = (job.layout, job.numbers)
     guard layout.data * layout.context > 1, layout.zeroStage < 3 else { return 0 }
-    let gradients = count * numbers.gradientWireBytes
+    func sum(_ kind: CollectiveKind, _ width: Double) -> Double {
+      work.cluster.replicaSeconds(kind, count, experts: experts, width: width)
+    }
     let time: Double
     let overlaps: Bool
     if layout.zeroStage == 0 {
-      time = work.cluster.dataSeconds(.allReduce, gradients)
+      time = sum(.allReduce, numbers.gradientWireBytes)
       overlaps = job.stack.overlapsGradients
     } else {
-      time =
-        work.cluster.dataSeconds(.reduceScatter, gradients)
-        + work.cluster.dataSeconds(.allGather, count * numbers.parameterWireBytes)
+      time = sum(.reduceScatter, numbers.gradientWireBytes) + sum(.allGather, numbers.parameterWireBytes)
       overlaps = job.stack.overlapsShardedGradients
     }
     guard overlaps else { return time }
@@ -30,11 +30,13 @@ struct StepEnd {
   }
 
   /// Seconds of the update: gradient and states read, states and weights written.
-  func optimizerSeconds(count: Double) -> Double {
-    let shards = job.layout.zeroStage >= 1 ? Double(job.layout.shardDegree * job.layout.context) : 1
+  func optimizerSeconds(count: Double, experts: Double) -> Double {
+    let layout = job.layout
+    let share =
+      layout.zeroStage >= 1 ? (count - experts) / layout.shards + experts / layout.expertShards : count
     let numbers = job.numbers
     let bytes = numbers.gradientBytes + 2 * numbers.optimizerBytes + numbers.weightBytes
-    return constants.optimizerPasses * count / shards * bytes
+    return constants.optimizerPasses * share * bytes
       / (job.hardware.memoryBandwidth * constants.memoryEfficiency)
   }
 }

@@ -13,7 +13,9 @@ package struct StepPlay: Sendable {
     let work = StageWork(job, prices, constants)
     stages = StagePlan.stages(job)
     seconds = work.seconds(stages)
-    transfers = work.cluster.transfers(stages).map { constants.pipelineExposure * $0 }
+    transfers = work.cluster.transfers(stages, hidden: prices.input).map {
+      constants.pipelineExposure * $0
+    }
     end = StepEnd(work: work)
   }
 
@@ -76,8 +78,9 @@ package struct StepPlay: Sendable {
       let count = mine.reduce(0) { $0 + end.work.parameters.count(stages[$1]) }
       let layers = mine.reduce(0) { $0 + stages[$1].layers }
       let backward = mine.reduce(0) { $0 + seconds[$1].backward.total }
-      let exposure = end.gradientSeconds(count: count, layers: layers, backward: backward)
-      let update = end.optimizerSeconds(count: count)
+      let experts = mine.reduce(0) { $0 + end.work.parameters.experts(stages[$1]) }
+      let exposure = end.gradientSeconds(count: count, experts: experts, layers: layers, backward: backward)
+      let update = end.optimizerSeconds(count: count, experts: experts)
       let finished = time + exposure + update
       guard finished > last.finished else { continue }
       last = (device, finished)
@@ -94,6 +97,7 @@ package struct StepPlay: Sendable {
         forecast.hostSeconds += m * max(0, part.host - part.busy)
         forecast.exposed[.tensor, default: 0] += m * part.tensor
         forecast.exposed[.context, default: 0] += m * part.context
+        forecast.exposed[.expert, default: 0] += m * part.expert
         forecast.exposed[.data, default: 0] += m * part.data
       }
     }

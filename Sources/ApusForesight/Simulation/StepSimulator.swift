@@ -13,12 +13,17 @@ package struct StepSimulator: Sendable {
   /// - Throws: `impossibleSchedule` where the schedule is not defined for the job's numbers.
   package func forecast(_ job: TrainingJob) throws(ForesightError) -> StepForecast {
     var forecast = StepForecast()
-    let prices = self.prices.prices(of: job, constants)
-    try StepPlay(job, prices, constants).fill(&forecast)
-    forecast.memory = MemoryModel(job, prices, constants).forecast()
+    if !(MeasuredForecast(job)?.fill(&forecast) ?? false) {
+      let prices = self.prices.prices(of: job, constants)
+      try StepPlay(job, prices, constants).fill(&forecast)
+      forecast.memory = MemoryModel(job, prices, constants).forecast()
+      let lost = forecast.stepSeconds * MemoryPressure.slowdown(forecast.memory, job, constants)
+      forecast.stepSeconds += lost
+      forecast.hostSeconds += lost
+    }
     let devices = Double(job.layout.worldSize)
     forecast.tokensPerSecondPerDevice = Double(job.tokensPerStep) / forecast.stepSeconds / devices
-    let flops = ModelFLOPs(job.model, sequenceLength: job.sequenceLength)
+    let flops = job.modelFLOPs()
     // Utilisation is measured against the 16-bit peak also where products run in 8 bits.
     let peak = job.hardware.peak(job.numbers.compute == .fp8 ? .bf16 : job.numbers.product)
     forecast.utilizationCausal = flops.perToken(.causal) * forecast.tokensPerSecondPerDevice / peak
@@ -28,7 +33,8 @@ package struct StepSimulator: Sendable {
 
   /// The memory of the fullest rank alone; needs no schedule.
   package func memory(of job: TrainingJob) -> MemoryForecast {
-    MemoryModel(job, prices.prices(of: job, constants), constants).forecast()
+    MeasuredForecast(job)?.memory
+      ?? MemoryModel(job, prices.prices(of: job, constants), constants).forecast()
   }
 
   /// The played step, for charts and traces.

@@ -11,13 +11,18 @@ package struct TrainingJob: Hashable, Sendable {
   package var attention: AttentionKernel
   package var stack: SoftwareStack
   package var hardware: HardwareDescription
+  /// Where feed-forward blocks are experts; the model's own block is then one of them.
+  package var experts: ExpertShape?
 
+  /// - Parameter experts: their size takes the place of the model's intermediate size.
   package init(
     model: ModelConfiguration, layout: JobLayout, sequenceLength: Int, numbers: JobNumbers = JobNumbers(),
     recomputation: JobRecomputation = .none, attention: AttentionKernel = .flash2,
-    stack: SoftwareStack = .apus, hardware: HardwareDescription
+    stack: SoftwareStack = .apus, hardware: HardwareDescription, experts: ExpertShape? = nil
   ) {
     self.model = model
+    self.experts = experts
+    if let experts { self.model.intermediateSize = experts.intermediateSize }
     self.layout = layout
     self.sequenceLength = sequenceLength
     self.numbers = numbers

@@ -44,7 +44,7 @@ package struct SweepForecast: Sendable {
 extension SweepRecord.Result {
   /// Utilisation as the published campaign counts it: embedding and head apart, attention in full (B7).
   package init(_ forecast: StepForecast, _ job: TrainingJob) {
-    let flops = ModelFLOPs(job.model, sequenceLength: job.sequenceLength, counting: .embeddingAndHeadApart)
+    let flops = job.modelFLOPs(.embeddingAndHeadApart)
     self.init(
       stepSeconds: forecast.stepSeconds, tokensPerSecondPerDevice: forecast.tokensPerSecondPerDevice,
       utilization: flops.utilization(
@@ -63,7 +63,7 @@ package struct MemoryVerdict: Hashable, Sendable, CustomStringConvertible {
 
   /// Nil where it fits.
   package init?(_ memory: MemoryForecast, _ hardware: HardwareDescription) {
-    guard !memory.fits else { return nil }
+    guard memory.devicePeak > hardware.memoryBytes else { return nil }
     missing = ByteCount(Int(memory.devicePeak - hardware.memoryBytes))
     stage = memory.stage
     // What lies between allocated and held applies to the first step too.

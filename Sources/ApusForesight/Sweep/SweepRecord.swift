@@ -19,15 +19,20 @@ package struct SweepRecord: Codable, Hashable, Sendable {
     package var tokensPerSecondPerDevice: Double
     /// Share of the peak, attention in full.
     package var utilization: Double
+    /// Of a real run the arena of one rank: planned, or touched.
     package var peakBytes: Double
+    /// Bytes that a rank of a real run sends in a step, by axis.
+    package var sentBytes: [String: Double]?
 
     package init(
-      stepSeconds: Double, tokensPerSecondPerDevice: Double, utilization: Double, peakBytes: Double
+      stepSeconds: Double, tokensPerSecondPerDevice: Double, utilization: Double, peakBytes: Double,
+      sentBytes: [String: Double]? = nil
     ) {
       self.stepSeconds = stepSeconds
       self.tokensPerSecondPerDevice = tokensPerSecondPerDevice
       self.utilization = utilization
       self.peakBytes = peakBytes
+      self.sentBytes = sentBytes
     }
   }
 
@@ -42,6 +47,8 @@ package struct SweepRecord: Codable, Hashable, Sendable {
   package var measured: Result?
   /// Why it failed, one line.
   package var reason: String
+  /// Memory of a real run's whole process at its peak, bytes.
+  package var residentBytes: Int?
   /// Wall time of the run.
   package var seconds: Double?
 

@@ -55,11 +55,12 @@ package struct RealSweep: Sendable {
     section.reportMissing("configuration", "name the configuration that is varied")
     timeoutSeconds = section.number("timeout_seconds", .positive) ?? 600
     var runs: [[String]] = []
-    if let crossed = section.variations("vary") {
-      runs = [[]]
+    for crossed in section.listOfCrossedVariations("vary") ?? [] {
+      var product: [[String]] = [[]]
       for (key, values) in crossed {
-        runs = runs.flatMap { run in values.map { run + ["\(key)=\($0)"] } }
+        product = product.flatMap { run in values.map { run + ["\(key)=\($0)"] } }
       }
+      runs += product
     }
     for run in section.listOfVariations("list") ?? [] { runs.append(run.map { "\($0.key)=\($0.value)" }) }
     if runs.isEmpty { section.report("vary", "gives no run", "write `vary:` with lists, or `list:`") }

@@ -18,7 +18,8 @@ package enum SweepTable {
       "score_time",
       "score_mem", "kind", "mfu_percent", "predicted_status", "predicted_step_time_s",
       "predicted_tokens_per_s_per_gpu", "predicted_mfu_percent", "predicted_memory_gib", "reason",
-      "wall_seconds", "stack", "settings",
+      "wall_seconds", "stack", "settings", "planned_bytes", "touched_bytes", "resident_bytes",
+      "predicted_sent_bytes", "sent_bytes",
     ]
 
   /// - Parameter name: the sweep's, which becomes the rows' set.
@@ -39,7 +40,9 @@ package enum SweepTable {
       values["tokens_per_s_per_gpu"] = text(measured.tokensPerSecondPerDevice)
       values["step_time_s"] = text(measured.stepSeconds)
       values["peak_memory_gb"] = text(measured.peakBytes / 0x1p30)
-      values["memory_kind"] = "resident set of the process, GiB"
+      values["memory_kind"] = "touched of the plan, GiB"
+      values["touched_bytes"] = String(Int(measured.peakBytes))
+      values["sent_bytes"] = sent(measured)
       values["mfu_percent"] = text(100 * measured.utilization)
     }
     if let predicted = record.predicted {
@@ -47,13 +50,24 @@ package enum SweepTable {
       values["predicted_tokens_per_s_per_gpu"] = text(predicted.tokensPerSecondPerDevice)
       values["predicted_mfu_percent"] = text(100 * predicted.utilization)
       values["predicted_memory_gib"] = text(predicted.peakBytes / 0x1p30)
+      if isReal {
+        values["planned_bytes"] = String(Int(predicted.peakBytes))
+        values["predicted_sent_bytes"] = sent(predicted)
+      }
     }
     values["predicted_status"] = record.predictedStatus?.rawValue ?? ""
     values["reason"] = record.reason
+    values["resident_bytes"] = record.residentBytes.map(String.init) ?? ""
     values["wall_seconds"] = record.seconds.map(text) ?? ""
     values["score_time"] = record.measured != nil ? "1" : "0"
     values["score_mem"] = "0"
     return columns.map { values[$0] ?? "" }
+  }
+
+  /// Bytes by axis: `data 1048576`.
+  private static func sent(_ result: SweepRecord.Result) -> String {
+    (result.sentBytes ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key) \(Int($0.value))" }
+      .joined(separator: ", ")
   }
 
   /// Six significant digits.

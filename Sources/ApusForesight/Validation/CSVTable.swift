@@ -98,7 +98,8 @@ package struct CSVTable: Sendable {
         (quoted, wasQuoted) = (true, true)
       case comma: endField()
       case carriage where index < bytes.count && bytes[index] == feed: break
-      case feed:
+      // A carriage return alone ends lines in files of old spreadsheets.
+      case feed, carriage:
         line += 1
         endRecord()
       default:

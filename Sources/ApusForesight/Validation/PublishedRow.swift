@@ -20,6 +20,8 @@ package struct PublishedRow: Sendable {
   package var measuredSeconds: Double?
   package var measuredTokens: Double?
   package var measuredMemory: Double?
+  /// Measured fields that say something else than a number, `field "text"`.
+  package var unread: [String]
   package var memoryKind: MemoryKind
   /// Rows of one comparison: the same set, model, devices, sequence length and global batch.
   package var group: String
@@ -51,9 +53,11 @@ package struct PublishedRow: Sendable {
     failed = !["ok", ""].contains(fields.text("status"))
     scoresTime = fields.text("score_time") != "0"
     scoresMemory = fields.text("score_mem") != "0"
-    measuredSeconds = fields.number("step_time_s")
-    measuredTokens = fields.number("tokens_per_s_per_gpu")
-    measuredMemory = fields.number("peak_memory_gb")
+    measuredSeconds = fields.positive("step_time_s")
+    measuredTokens = fields.positive("tokens_per_s_per_gpu")
+    measuredMemory = fields.positive("peak_memory_gb")
+    // Of a run that failed, words such as `>32 OOM` are what there is to say.
+    unread = failed ? [] : fields.unread(["step_time_s", "tokens_per_s_per_gpu", "peak_memory_gb"])
     memoryKind = MemoryKind(fields.text("memory_kind"))
     group = ["set", "model_name", "gpus", "seq_len", "global_batch_seqs"].map(fields.text).joined(
       separator: "\u{1F}")
@@ -87,10 +91,31 @@ struct RowFields {
 
   func text(_ column: String) -> String { table.field(column, of: row) }
 
-  /// A finite number; nil where the field is blank or none.
-  func number(_ column: String) -> Double? {
-    guard let value = Double(text(column)), value.isFinite else { return nil }
+  /// A finite number above 0; nil where the field is blank or none.
+  func positive(_ column: String) -> Double? {
+    guard let value = Double(text(column)), value.isFinite, value > 0 else { return nil }
     return value
+  }
+
+  /// Those of the columns that hold something else than a number above 0, with what they hold.
+  func unread(_ columns: [String]) -> [String] {
+    columns.compactMap { column in
+      let text = text(column)
+      return text.isEmpty || positive(column) != nil ? nil : "\(column) is \"\(text)\", no number above 0"
+    }
+  }
+
+  /// The largest counts that are read: beyond what anybody trains, and such that no product of them overflows.
+  private static func limit(_ column: String) -> Int {
+    switch column {
+    case "hidden", "gpus": 1 << 20
+    case "ffn_hidden": 1 << 23
+    case "vocab", "seq_len": 1 << 27
+    case "global_batch_seqs": 1 << 30
+    case "layers", "heads", "kv_heads", "experts": 1 << 14
+    case "tp", "pp", "cp", "vpp": 1 << 10
+    default: 1 << 20
+    }
   }
 
   /// A whole number above 0, also written as `64.0`.
@@ -100,11 +125,18 @@ struct RowFields {
     guard let value = Double(text), let whole = Int(exactly: value), whole > 0 else {
       throw Missing(description: "\(column) is \"\(text)\", no whole number above 0")
     }
+    let limit = Self.limit(column)
+    guard whole <= limit else {
+      throw Missing(description: "\(column) is \(text), more than the \(limit) that can be foreseen")
+    }
     return whole
   }
 
   func needed(_ column: String) throws(Missing) -> Int {
-    guard let value = try count(column) else { throw Missing(description: "\(column) is blank") }
+    guard let value = try count(column) else {
+      throw Missing(
+        description: table.has(column) ? "\(column) is blank" : "the table has no column \(column)")
+    }
     return value
   }
 

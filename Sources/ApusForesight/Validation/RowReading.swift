@@ -11,10 +11,11 @@ enum RowReading {
     let layout = try self.layout(&fields)
     let stack = self.stack(fields)
     let numbers = self.numbers(&fields, layout)
+    let experts = try experts(&fields, model, layout)
     return TrainingJob(
       model: model, layout: layout, sequenceLength: try fields.needed("seq_len"), numbers: numbers,
       recomputation: recomputation(&fields), attention: attention(&fields, stack, hardware), stack: stack,
-      hardware: hardware)
+      hardware: hardware, experts: experts)
   }
 
   // MARK: Model
@@ -22,9 +23,9 @@ enum RowReading {
   private static func model(_ fields: inout RowFields) throws(Missing) -> ModelConfiguration {
     let hidden = try fields.needed("hidden")
     let heads = try fields.count("heads", default: max(1, hidden / 128))
-    let kind = fields.text("mlp")
+    let kind = fields.text("mlp").lowercased()
     if kind.isEmpty { fields.note("mlp", "gelu") }
-    let gated = kind.hasPrefix("swiglu") || kind.hasPrefix("geglu")
+    let gated = kind.contains("swiglu") || kind.contains("geglu")
     let tied: Bool
     switch fields.text("tied_embed") {
     case "1": tied = true
@@ -34,6 +35,10 @@ enum RowReading {
       fields.note("tied_embed", tied ? "1" : "0")
     }
     let size = max(2, hidden / heads)
+    guard size <= 1024 else {
+      throw Missing(
+        description: "hidden \(hidden) over heads \(heads) gives heads of \(size), at most 1024 is foreseen")
+    }
     return ModelConfiguration(
       family: gated ? .llama : .gpt2, vocabularySize: try fields.needed("vocab"),
       maximumSequenceLength: try fields.needed("seq_len"), layerCount: try fields.needed("layers"),
@@ -55,16 +60,21 @@ enum RowReading {
           ? "gpu is blank"
           : "gpu \"\(name)\" is not described; known are \(catalogue.names.joined(separator: ", "))")
     }
-    hardware.devicesPerNode = try fields.count("gpus_per_node", default: hardware.devicesPerNode)
+    let described = hardware.devicesPerNode
+    let inNode = try fields.count("gpus_per_node", default: described)
+    if !hardware.linksNodes || inNode > described { hardware.devicesPerNode = inNode }
+    let joined = Double(hardware.devicesPerNode)
     let text = fields.text("interconnect")
-    let network = InterconnectText(text, devicesPerNode: hardware.devicesPerNode)
+    let network = InterconnectText(text, devicesPerNode: inNode)
     if let bandwidth = network.nodeBandwidth {
-      hardware.network.bandwidth = bandwidth
+      hardware.network.bandwidth = bandwidth * joined / Double(inNode)
       hardware.network.name = text
     } else {
-      hardware.network.bandwidth *= Double(hardware.devicesPerNode) / 8
+      hardware.network.bandwidth *= joined / Double(described)
       fields.note("interconnect", hardware.network.name)
     }
+    let isPCIe = network.namesPCIe || name.lowercased().contains("pcie")
+    if isPCIe, !hardware.nodeLink.name.hasPrefix("PCIe") { hardware.nodeLink = hardware.expressLink }
     if let curve = hardware.curve, network.namesCurve {
       hardware.network.latency = curve.hopLatency(nodeBandwidth: hardware.network.bandwidth)
     } else {
@@ -88,22 +98,7 @@ enum RowReading {
     guard data * others == devices else {
       throw Missing(description: "dp x tp x pp x cp is \(data * others), but there are \(devices) gpus")
     }
-    let sequences = try fields.needed("global_batch_seqs")
-    let accumulation = try fields.count("grad_accum")
-    let microBatch: Int
-    if let written = try fields.count("micro_batch") {
-      microBatch = written
-    } else {
-      microBatch = max(1, sequences / (data * (accumulation ?? sequences / data)))
-      fields.note("micro_batch", "\(microBatch)")
-    }
-    let microbatches: Int
-    if let accumulation {
-      microbatches = accumulation
-    } else {
-      microbatches = max(1, sequences / (data * microBatch))
-      fields.note("grad_accum", "\(microbatches)")
-    }
+    let (microBatch, microbatches) = try batch(&fields, data: data)
     return JobLayout(
       ParallelLayout(
         data: data, tensor: tensor, context: context, pipeline: pipeline,
@@ -111,6 +106,32 @@ enum RowReading {
         sequenceParallel: sequenceParallel(&fields)),
       schedule: try schedule(&fields, devices: pipeline, microbatches: microbatches),
       microBatchSize: microBatch, microbatches: microbatches)
+  }
+
+  /// Sequences of a micro-batch and micro-batches of a replica. What a row gives of the two wins over the global
+  /// batch where they do not agree.
+  private static func batch(
+    _ fields: inout RowFields, data: Int
+  ) throws(Missing) -> (microBatch: Int, microbatches: Int) {
+    let sequences = try fields.needed("global_batch_seqs")
+    let (written, accumulation) = (try fields.count("micro_batch"), try fields.count("grad_accum"))
+    if written == nil, accumulation == nil, sequences < data {
+      throw Missing(
+        description: "global_batch_seqs \(sequences) leaves none of \(data) replicas a sequence each")
+    }
+    let microBatch = written ?? max(1, sequences / (data * (accumulation ?? sequences / data)))
+    if written == nil { fields.note("micro_batch", "\(microBatch)") }
+    let microbatches = accumulation ?? max(1, sequences / (data * microBatch))
+    if accumulation == nil { fields.note("grad_accum", "\(microbatches)") }
+    let whole = Double(data) * Double(microBatch) * Double(microbatches)
+    let rows = Double(microBatch) * Double(try fields.needed("seq_len"))
+    guard whole <= 0x1p30, rows <= 0x1p28 else {
+      throw Missing(
+        description: "micro_batch \(microBatch) x grad_accum \(microbatches) x dp \(data) "
+          + "is more than can be foreseen")
+    }
+    if whole != Double(sequences) { fields.note("global_batch_seqs", "\(Int(whole))") }
+    return (microBatch, microbatches)
   }
 
   private static func zeroStage(_ fields: inout RowFields) -> Int {
@@ -219,7 +240,7 @@ enum RowReading {
     switch stack.name {
     case .eager, .deepspeed: return .flash1
     case .apus, .compiled, .nanotron: return .flash2
-    case .megatron: return hardware.architecture == .hopper ? .flash3 : .flash2
+    case .megatron: return hardware.newestAttention
     }
   }
 }

@@ -55,19 +55,30 @@ package struct ValidationReport: Sendable {
     return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { ($0.key, $0.value) }
   }
 
-  private func time(_ outcomes: [Outcome]) -> [(predicted: Double, measured: Double)] {
+  /// Measurements that could not be read, with how many.
+  package var measurementsUnread: [(reason: String, count: Int)] {
+    var counts: [String: Int] = [:]
+    for outcome in outcomes {
+      for reason in outcome.row.unread { counts[reason, default: 0] += 1 }
+    }
+    return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { ($0.key, $0.value) }
+  }
+
+  private func time(_ outcomes: [Outcome]) -> [SetScores.TimedRow] {
     outcomes.compactMap { outcome in
       guard outcome.row.scoresTime, !outcome.row.failed, let forecast = outcome.forecast,
-        let measured = outcome.row.measuredSeconds, measured > 0
+        let measured = outcome.row.measuredSeconds
       else { return nil }
-      return (forecast.stepSeconds, measured)
+      return SetScores.TimedRow(
+        predicted: forecast.stepSeconds, measured: measured,
+        ideal: [forecast.utilizationCausal, forecast.utilizationFull].map { $0 * forecast.stepSeconds })
     }
   }
 
   private func memory(_ outcomes: [Outcome]) -> [(predicted: Double, measured: Double)] {
     outcomes.compactMap { outcome in
       guard outcome.row.scoresMemory, !outcome.row.failed, let predicted = outcome.predictedMemory,
-        let measured = outcome.row.measuredMemory, measured > 0
+        let measured = outcome.row.measuredMemory
       else { return nil }
       return (predicted, measured)
     }
@@ -103,7 +114,7 @@ package struct ValidationReport: Sendable {
     for outcome in outcomes {
       guard outcome.row.scoresTime, !outcome.row.failed, let forecast = outcome.forecast,
         let job = outcome.row.job,
-        let measured = outcome.row.measuredSeconds, measured > 0
+        let measured = outcome.row.measuredSeconds
       else { continue }
       let throughput = Double(job.tokensPerStep) / measured / Double(job.layout.worldSize)
       grouped[outcome.row.group, default: []].append(

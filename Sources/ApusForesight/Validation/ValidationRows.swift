@@ -7,7 +7,7 @@ extension ValidationReport {
       "row_id", "set", "track", "status", "model_name", "skipped", "defaults", "measured_step_time_s",
       "predicted_step_time_s", "ratio", "measured_memory_gib", "predicted_memory_gib", "memory_kind",
       "fits", "device_gib", "compute_s", "host_s", "bubble_s", "exposed_tensor_s", "exposed_context_s",
-      "exposed_pipeline_s", "exposed_data_s", "optimizer_s", "mfu_causal", "mfu_full", "parameters_gib",
+      "exposed_expert_s", "exposed_data_s", "optimizer_s", "mfu_causal", "mfu_full", "parameters_gib",
       "gradients_gib", "optimizer_gib", "activations_gib", "temporary_gib", "fullest_stage",
     ])
     for outcome in outcomes {
@@ -24,7 +24,7 @@ extension ValidationReport {
           Self.text(f.memory.devicePeak / 0x1p30), Self.text(f.computeSeconds), Self.text(f.hostSeconds),
           Self.text(f.bubbleSeconds),
         ]
-        fields += [CommunicationAxis.tensor, .context, .pipeline, .data].map {
+        fields += [CommunicationAxis.tensor, .context, .expert, .data].map {
           Self.text(f.exposed[$0] ?? 0)
         }
         fields += [f.optimizerSeconds, f.utilizationCausal, f.utilizationFull].map { Self.text($0) }

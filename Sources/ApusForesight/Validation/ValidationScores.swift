@@ -6,6 +6,8 @@ package struct SetScores: Hashable, Sendable, Codable {
   package var stepTimeMedianErrorScaled: Double?
   /// Median of predicted / measured - 1.
   package var stepTimeBias: Double?
+  /// What predicting every row with one utilisation leaves (`ConstantUtilization`): the error to beat.
+  package var constantUtilizationError: Double?
   package var spearman: Double?
   package var memoryRows: Int
   package var memoryMedianError: Double?
@@ -17,13 +19,33 @@ package struct SetScores: Hashable, Sendable, Codable {
     case stepTimeMedianError = "step_time_median_error"
     case stepTimeMedianErrorScaled = "step_time_median_error_scaled"
     case stepTimeBias = "step_time_bias"
+    case constantUtilizationError = "constant_utilisation_error"
     case memoryRows = "memory_rows"
     case memoryMedianError = "memory_median_error"
     case memoryMedianErrorGiB = "memory_median_error_gib"
   }
 
-  package init(time: [(predicted: Double, measured: Double)], memory: [(predicted: Double, measured: Double)])
-  {
+  /// One measured step and what was foreseen.
+  package struct TimedRow: Hashable, Sendable {
+    package var predicted: Double
+    package var measured: Double
+    /// Seconds at the devices' peak, by each counting of attention.
+    package var ideal: [Double]
+
+    package init(predicted: Double, measured: Double, ideal: [Double] = []) {
+      self.predicted = predicted
+      self.measured = measured
+      self.ideal = ideal
+    }
+  }
+
+  /// Whether the error after one factor is no worse than one utilisation's, beyond one point; nil without rows.
+  package var beatsConstantUtilization: Bool? {
+    guard let error = stepTimeMedianErrorScaled, let constant = constantUtilizationError else { return nil }
+    return error <= (constant > 0.1 ? 0.6 * constant : constant + 0.01)
+  }
+
+  package init(time: [TimedRow], memory: [(predicted: Double, measured: Double)]) {
     rows = time.count
     let ratios = time.map { $0.predicted / $0.measured }
     stepTimeMedianError = median(ratios.map { abs($0 - 1) })
@@ -31,6 +53,7 @@ package struct SetScores: Hashable, Sendable, Codable {
       stepTimeMedianErrorScaled = median(ratios.map { abs($0 / factor - 1) })
       stepTimeBias = factor - 1
     }
+    constantUtilizationError = ConstantUtilization.error(time)
     spearman = rankCorrelation(time.map(\.predicted), time.map(\.measured))
     memoryRows = memory.count
     memoryMedianError = median(memory.map { abs($0.predicted / $0.measured - 1) })

@@ -3,7 +3,9 @@ package struct ValidationSummary: Encodable, Sendable {
   package struct Overall: Encodable, Sendable {
     package let scores: SetScores
     package let setMeanError, setMeanErrorScaled, setWorstError: Double?
-    package let rankCorrelationMedian, regretMean: Double?
+    package let rankCorrelationMedian, regretMean, regretMedian: Double?
+    /// Whether every set beats a constant utilisation, by the rule of `SetScores.beatsConstantUtilization`.
+    package let beatsConstantUtilization: Bool?
 
     enum CodingKeys: String, CodingKey {
       case setMeanError = "step_time_median_error_set_mean"
@@ -11,6 +13,8 @@ package struct ValidationSummary: Encodable, Sendable {
       case setWorstError = "step_time_median_error_set_worst"
       case rankCorrelationMedian = "group_rank_correlation_median"
       case regretMean = "group_regret_mean"
+      case regretMedian = "group_regret_median"
+      case beatsConstantUtilization = "beats_constant_utilisation"
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -21,6 +25,8 @@ package struct ValidationSummary: Encodable, Sendable {
       try container.encodeIfPresent(setWorstError, forKey: .setWorstError)
       try container.encodeIfPresent(rankCorrelationMedian, forKey: .rankCorrelationMedian)
       try container.encodeIfPresent(regretMean, forKey: .regretMean)
+      try container.encodeIfPresent(regretMedian, forKey: .regretMedian)
+      try container.encodeIfPresent(beatsConstantUtilization, forKey: .beatsConstantUtilization)
     }
   }
 
@@ -31,6 +37,8 @@ package struct ValidationSummary: Encodable, Sendable {
 
   package let rowsScored: Int
   package let rowsSkipped: [Skipped]
+  /// Measured fields that are no numbers: their rows are predicted, and not scored by them.
+  package let measurementsUnread: [Skipped]
   package let sets: [String: SetScores]
   package let overall: Overall
   package let tracks: [String: SetScores]
@@ -43,6 +51,7 @@ package struct ValidationSummary: Encodable, Sendable {
     case sets, overall, tracks, groups
     case rowsScored = "rows_scored"
     case rowsSkipped = "rows_skipped"
+    case measurementsUnread = "measurements_unread"
     case failedRows = "failed_rows"
     case fittedRows = "fitted_rows"
     case failedForeseen = "failed_foreseen"
@@ -53,15 +62,18 @@ package struct ValidationSummary: Encodable, Sendable {
   package init(_ report: ValidationReport) {
     rowsScored = report.rowsScored
     rowsSkipped = report.rowsSkipped.map { Skipped(reason: $0.reason, rows: $0.count) }
+    measurementsUnread = report.measurementsUnread.map { Skipped(reason: $0.reason, rows: $0.count) }
     sets = report.sets
     tracks = report.tracks
     groups = report.groups
     let errors = sets.values.compactMap(\.stepTimeMedianError)
+    let beats = sets.values.compactMap(\.beatsConstantUtilization)
     overall = Overall(
       scores: report.overall, setMeanError: mean(errors),
       setMeanErrorScaled: mean(sets.values.compactMap(\.stepTimeMedianErrorScaled)),
       setWorstError: errors.max(), rankCorrelationMedian: median(groups.compactMap(\.rankCorrelation)),
-      regretMean: mean(groups.map(\.regret)))
+      regretMean: mean(groups.map(\.regret)), regretMedian: median(groups.map(\.regret)),
+      beatsConstantUtilization: beats.isEmpty ? nil : beats.allSatisfy { $0 })
     let failures = report.failures
     failedRows = failures.failed
     fittedRows = failures.fitted

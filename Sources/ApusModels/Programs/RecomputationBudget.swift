@@ -25,19 +25,22 @@ package struct RecomputationBudget {
   ///
   /// - Throws: where even the smallest plan is larger than `bytes`.
   package init(
-    bytes: Int, _ declaration: ModelDeclaration, _ settings: TrainingProgramSettings,
+    bytes: Int, _ declaration: ModelDeclaration, _ settings: TrainingProgramSettings, mesh: Mesh = .single,
     workspace: WorkspaceCatalogue
   ) throws(RecomputationBudgetRefusal) {
     var settings = settings
     settings.recomputation = .none
-    let whole = StepProgram.training(declaration, settings)
+    let whole = StepProgram.training(declaration, settings, mesh: mesh)
     let everything = MemoryPlan(whole, workspace: workspace)
     var apart = settings
     apart.isFused = false
-    let ladder = StepProgram.training(declaration, apart).recomputationLadder
+    // Positions are of instructions before gathers are split into start and end.
+    apart.communication.prefetchedUnits = 0
+    let ladder = StepProgram.training(declaration, apart, mesh: mesh).recomputationLadder
     func bytesNeeded(rungs: Int, layersOfLast: Int) -> Int {
       settings.recomputation = .repeating(ladder.positions(rungs: rungs, layersOfLast: layersOfLast))
-      return MemoryPlan(StepProgram.training(declaration, settings), workspace: workspace).totalBytes
+      return MemoryPlan(StepProgram.training(declaration, settings, mesh: mesh), workspace: workspace)
+        .totalBytes
     }
     guard everything.totalBytes > bytes else {
       self.settings = .none
@@ -87,7 +90,11 @@ extension RecomputationRequest {
     case .policy(let policy): .uniform(policy)
     case .layers(let rules): .layers(rules)
     case .budget(let bytes):
-      try RecomputationBudget(bytes: bytes, model.declaration, settings, workspace: workspace).settings
+      try RecomputationBudget(
+        bytes: bytes, model.declaration, settings,
+        mesh: Mesh(settings.layout, keyValueCopies: model.keyValueCopies(settings.layout)),
+        workspace: workspace
+      ).settings
     }
   }
 }

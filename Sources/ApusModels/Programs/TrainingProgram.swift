@@ -15,6 +15,8 @@ package struct TrainingProgramSettings: Hashable, Sendable {
   package var evaluates: Bool
   /// The ranks that train together; a micro-batch is that of one replica.
   package var layout: ParallelLayout
+  /// The device of the layout's pipeline that the program is for, and how layers are shared out.
+  package var pipeline = PipelinePlace()
   package var communication: CommunicationPolicy
   /// Whether neighbouring instructions are fused. Off where a program is taken apart, or compared.
   package var isFused = true
@@ -33,11 +35,14 @@ package struct TrainingProgramSettings: Hashable, Sendable {
     self.layout = layout
     self.communication = communication
   }
+
+  /// Tokens of a micro-batch on a rank: where sequences are divided over the context axis, its part of each.
+  package var localTokens: Int { microBatchSize * sequenceLength / layout.context }
 }
 
 extension StepProgram {
   /// Records one training step of one rank: forward and backward of a micro-batch, clipping, AdamW. The same
-  /// program serves all ranks of the layout.
+  /// program serves all ranks of the layout that are on the same device of their pipeline.
   package static func training(
     _ configuration: ModelConfiguration, _ settings: TrainingProgramSettings
   ) -> StepProgram {
@@ -51,46 +56,30 @@ extension StepProgram {
     _ declaration: ModelDeclaration, _ settings: TrainingProgramSettings, mesh: Mesh = .single
   ) -> StepProgram {
     let layout = mesh.layout
-    require(
-      layout.context == 1 && layout.pipeline == 1 && layout.expert == 1,
-      "a step is recorded for the axes tensor and data, not for context \(layout.context), "
-        + "pipeline \(layout.pipeline), expert \(layout.expert)")
     var step = StepRecorder(
-      mesh: mesh, communication: settings.communication, precision: settings.precision)
+      mesh: mesh, communication: settings.communication, precision: settings.precision,
+      pipeline: settings.pipeline)
     let model = declaration(&step, true)
-    var program = StepProgram(model, rows: settings.microBatchSize * settings.sequenceLength, in: &step)
+    require(
+      layout.expert == 1 || layout.pipeline > 1 || model.units.contains(where: \.isExpert),
+      "a model without experts cannot share them out to \(layout.expert) ranks")
+    var program = StepProgram(model, rows: settings.localTokens, in: &step)
     let context = SequenceContext.sequences(length: settings.sequenceLength)
     let loss = step.tensor("loss", .result, Signature(1, 1))
     program.loss = loss
     if settings.dropout > 0 {
       let key = step.tensor("dropout key", .input, Signature(1, DropoutKey.allCases.count, .int32))
       program.dropoutKey = key
-      step.dropout = DropoutRecording(probability: settings.dropout, key: key)
+      step.dropout = DropoutRecording(
+        probability: settings.dropout, key: key,
+        slice: SequenceSlice(mesh, sequenceLength: settings.sequenceLength))
     }
 
-    model.recordLoss(&program, context, in: &step)
-    let materialised = Materialisation.apply(
-      step.takeInstructions(), units: model.units, training: true, in: &step)
-    let differentiated = GradientPass.differentiate(
-      materialised.forward, units: model.units, readings: materialised.readings, loss: loss, in: &step)
-    func lower(_ instructions: [Instruction]) -> [Instruction] {
-      Materialisation.lower(instructions, units: model.units, readings: materialised.readings, mesh: mesh)
-        .withoutViews
-    }
-    program.layerInputs = step.takeBoundaries()
+    program.recordChunks(of: model, context, loss: loss, settings.recomputation, in: &step)
     step.dropout = nil
-    let (forward, backward) = Recomputation.apply(
-      settings.recomputation, forward: lower(differentiated.forward),
-      backward: lower(differentiated.backward),
-      boundaries: program.layerInputs, in: &step)
-    program.groups = [
-      [
-        Segment(.forward, Prefetch.apply(forward, in: &step)),
-        Segment(.backward, Prefetch.apply(backward, in: &step)),
-      ]
-    ]
 
-    step.sumOverReplicas(loss)
+    step.sumLoss(loss, isComputedHere: model.computesLoss(in: step))
+    step.sumTiedGradients(model.units)
     let (norm, coefficient) = step.clipping(
       model.units, maximumNorm: settings.optimizer.maximumNorm, control: program.control)
     program.gradientNorm = norm
@@ -117,28 +106,6 @@ extension StepProgram {
     return program
   }
 
-  private mutating func addEvaluation(
-    _ model: any LanguageModel, _ context: SequenceContext, in step: inout StepRecorder
-  ) {
-    let losses = step.tensor("token losses", .result, Signature(1, tokens.count))
-    tokenLosses = losses
-    _ = model.recordLoss(&self, context, in: &step)
-    let materialised = Materialisation.apply(
-      step.takeInstructions(), units: model.units, training: false, in: &step)
-    let instructions = Materialisation.lower(
-      materialised.forward, units: model.units, readings: materialised.readings, mesh: step.mesh
-    ).withoutViews
-    guard let head = instructions.last, case .headLoss(let loss) = head.op else {
-      return require(false, "evaluation: the head is not last")
-    }
-    // The loss goes straight to where the host reads it.
-    loss.evaluate(head, into: losses, in: &step)
-    let ending = step.takeInstructions()
-    groups.append([Segment(.evaluation, Prefetch.apply(instructions.dropLast() + ending, in: &step))])
-    // Layer inputs matter to recomputation, which evaluation has none of.
-    _ = step.takeBoundaries()
-  }
-
   /// A program without segments: parameters, inputs and tables of `model`, for `rows` tokens.
   init(_ model: any LanguageModel, rows: Int, in step: inout StepRecorder) {
     self.init(
@@ -146,22 +113,5 @@ extension StepProgram {
       tokens: step.tensor("tokens", .input, Signature(1, rows, .int32)),
       targets: step.tensor("targets", .input, Signature(1, rows, .int32)),
       control: step.tensor("control", .input, Signature(1, Control.allCases.count)), tables: model.tables)
-  }
-}
-
-extension LanguageModel {
-  /// Records the model and its fused head; gives the losses.
-  @discardableResult
-  fileprivate func recordLoss(
-    _ program: inout StepProgram, _ context: SequenceContext, in step: inout StepRecorder
-  ) -> Tensor {
-    guard let targets = program.targets else {
-      require(false, "a program without targets has no loss")
-      return program.tokens
-    }
-    let hidden = hiddenStates(program.tokens, context, in: &step)
-    step.label = "head"
-    return step.headLoss(
-      hidden, head, targets: targets, control: program.control, vocabularySize: vocabularySize)
   }
 }

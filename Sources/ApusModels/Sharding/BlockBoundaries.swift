@@ -23,6 +23,12 @@ struct BlockBoundaries {
     whole = .whole(gradientArrivesWhole: stream == .invariant)
   }
 
+  /// The residual stream as one stage of a pipeline hands it to the next.
+  func handedOn(rows: Int, hiddenSize: Int, in step: StepRecorder) -> Signature {
+    let degree = stream == .sharded(.rows) ? step.mesh.degree(of: .tensor) : 1
+    return Signature(rows / degree, hiddenSize, step.precision.compute, stream)
+  }
+
   /// The input of matrices whose outputs are divided.
   func enter(_ x: Tensor, in step: inout StepRecorder) -> Tensor {
     isDivided ? step.move(x, to: .replicated) : x

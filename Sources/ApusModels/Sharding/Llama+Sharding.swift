@@ -31,6 +31,9 @@ struct LlamaSharding {
       ])
   }
 
+  /// Rows of all experts, one after the other.
+  func experts(_ rows: Int) -> ParameterSplit { .along(.rows, [.init(rows, over: .expert)]) }
+
   /// Rows of gate and of up.
   func gateUp(_ layer: String) -> ParameterSplit {
     .along(

@@ -19,7 +19,7 @@ package struct Fusion {
         var pass = Fusion(instructions: products.rewrite(segment.instructions))
         pass.fusePairs(Self.dropoutAndAdd)
         pass.fusePairs(Self.addAndNorm)
-        return Segment(segment.kind, pass.instructions)
+        return Segment(segment.kind, chunk: segment.chunk, pass.instructions)
       }
     }
   }
@@ -51,7 +51,7 @@ package struct Fusion {
 
   /// An addition whose sum the next instruction normalises.
   private static func addAndNorm(_ add: Instruction, _ norm: Instruction) -> Instruction? {
-    guard case .add = add.op, norm.inputs[0] == add.outputs[0].tensor, add.outputs[0].mode == .overwrite
+    guard case .add = add.op, norm.inputs.first == add.outputs[0].tensor, add.outputs[0].mode == .overwrite
     else {
       return nil
     }

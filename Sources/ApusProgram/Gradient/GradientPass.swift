@@ -23,8 +23,9 @@ package struct GradientPass {
   private var underWay: [[Instruction]] = []
   private var atEnd: [Instruction] = []
 
-  /// Differentiates `forward`, whose last instruction yields the loss. Returns what is left of the forward
-  /// segment, and the backward segment. `loss` receives the weighted sum of losses.
+  /// Differentiates `forward`, whose last instruction yields the loss or hands the result to the next stage of a
+  /// pipeline. Returns what is left of the forward segment, and the backward segment. `loss` receives the weighted
+  /// sum of losses.
   ///
   /// - Parameter readings: what forward reads of units; where it is empty forward reads them where they lie.
   package static func differentiate(
@@ -38,12 +39,12 @@ package struct GradientPass {
       readings: Dictionary(uniqueKeysWithValues: readings.map { ($0.flat.storage, $0) }), loss: loss)
     var kept: [Instruction] = []
     for (index, call) in forward.enumerated().reversed() {
-      let isLoss = index == forward.count - 1
+      let isEnd = index == forward.count - 1
       pass.forwardIsReplaced = false
       let carriesGradient = call.outputs.contains {
         pass.gradients[$0.tensor] != nil || pass.readings[$0.tensor.storage] != nil
       }
-      if isLoss || carriesGradient {
+      if isEnd || carriesGradient {
         pass.recorder.label = call.label
         guard let operation = call.op.operation as? any ForwardOperation else {
           require(false, "\(call.op.name) has no gradient")

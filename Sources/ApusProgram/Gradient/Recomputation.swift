@@ -65,12 +65,15 @@ package struct Recomputation {
     return again[storage] ?? storage
   }
 
-  /// The instructions of `forward` whose results something reads, in `forward` itself or in `backward`.
+  /// The instructions of `forward` whose results something reads, in `forward` itself or in `backward`, and those that
+  /// hand something to another rank.
   private static func live(_ forward: [Instruction], readBy backward: [Instruction]) -> [Instruction] {
     var read = Set(backward.flatMap { $0.inputs.map(\.storage) })
     var kept: [Instruction] = []
     for instruction in forward.reversed()
-    where instruction.outputs.contains(where: { read.contains($0.tensor.storage) }) {
+    where instruction.outputs.isEmpty
+      || instruction.outputs.contains(where: { read.contains($0.tensor.storage) })
+    {
       read.formUnion(instruction.inputs.map(\.storage))
       kept.append(instruction)
     }
@@ -79,10 +82,13 @@ package struct Recomputation {
 }
 
 extension Op {
-  /// Whether backward repeats the collective instead of keeping its result: always where parameters are
-  /// gathered, by policy where the inputs of matrices are.
+  /// Whether backward repeats the collective instead of keeping its result: always where parameters or keys and
+  /// values are gathered, by policy where the inputs of matrices are.
   fileprivate func isGatheredAgain(_ policy: CommunicationPolicy) -> Bool {
+    // What is gathered along the context axis is n times a rank's own keys and values, and the slice that is
+    // gathered a copy of a part of the product.
+    if case .columnSlice = self { return true }
     guard case .move(let move) = self, move.collective == .allGather else { return false }
-    return move.axis == .shard || !policy.keepsGatheredInputs
+    return move.axis == .shard || move.axis == .context || !policy.keepsGatheredInputs
   }
 }

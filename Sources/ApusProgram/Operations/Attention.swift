@@ -82,8 +82,12 @@ package struct AttentionGradient: Operation {
 }
 
 extension StepRecorder {
-  /// Causal attention over sequences of `sequenceLength` rows; gives `[T, queryWidth]`.
+  /// Causal attention over sequences of `sequenceLength` rows, over all ranks of the context axis; gives
+  /// `[T, queryWidth]`.
   public mutating func attention(_ qkv: Tensor, heads: HeadShape, sequenceLength: Int) -> Tensor {
-    record(Attention(heads: heads, sequenceLength: sequenceLength), [qkv])[0]
+    if let slice = SequenceSlice(mesh, sequenceLength: sequenceLength) {
+      return contextAttention(qkv, heads: heads, slice: slice)
+    }
+    return record(Attention(heads: heads, sequenceLength: sequenceLength), [qkv])[0]
   }
 }

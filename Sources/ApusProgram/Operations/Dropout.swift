@@ -29,6 +29,8 @@ package struct Dropout: ForwardOperation {
   package var site: Int
   /// The rank's rows of the micro-batch; nil where it has all.
   package var rows: ShardSlice?
+  /// The rank's tokens of each sequence; nil where it has all.
+  package var slice: SequenceSlice?
 
   package func results(_ inputs: [Tensor]) -> [Signature] {
     let x = inputs[0]
@@ -44,7 +46,19 @@ package struct Dropout: ForwardOperation {
     let whole = x.rows * (rows.map { position.mesh.degree(of: $0.axis) } ?? 1)
     let turn =
       microbatch * position.mesh.degree(of: .data) + position.coordinate(on: .data)
+    if let slice { return turn * whole * slice.degree }
     return turn * whole + (rows?.range(at: position).lowerBound ?? 0)
+  }
+
+  /// The rows of `x` that follow each other in the whole batch, each with its first row there, counted from
+  /// `firstRow`.
+  package func stretches(
+    _ x: Tensor, at position: MeshPosition
+  ) -> [(row: Int, wholeRow: Int, count: Int)] {
+    guard let slice else { return [(0, 0, x.rows)] }
+    return slice.stretches(
+      rows?.range(at: position) ?? 0..<x.rows, ofRank: position.coordinate(on: .context)
+    ).map { ($0.row, $0.sequence * slice.sequenceLength + $0.place, $0.count) }
   }
 
   package func differentiate(_ pass: inout GradientPass, _ call: Instruction) {
@@ -81,10 +95,13 @@ package struct DropoutRecording: Hashable, Sendable {
   package var key: Tensor
   /// The next place's number.
   package var site = 0
+  /// The rank's tokens of each sequence; nil where it has all.
+  package var slice: SequenceSlice?
 
-  package init(probability: Double, key: Tensor) {
+  package init(probability: Double, key: Tensor, slice: SequenceSlice? = nil) {
     self.probability = probability
     self.key = key
+    self.slice = slice
   }
 }
 
@@ -95,6 +112,8 @@ extension StepRecorder {
     dropout?.site += 1
     let rows = x.placement == .sharded(.rows) ? ShardSlice(axis: .tensor, count: x.rows) : nil
     return record(
-      Dropout(probability: recording.probability, site: recording.site, rows: rows), [x, recording.key])[0]
+      Dropout(
+        probability: recording.probability, site: recording.site, rows: rows, slice: recording.slice),
+      [x, recording.key])[0]
   }
 }

@@ -11,6 +11,7 @@ import ApusCore
 /// | sharded -> invariant | all-gather | none: a slice |
 /// | sharded -> replicated | all-gather | reduce-scatter |
 /// | partial sum -> sharded | reduce-scatter | all-gather |
+/// | sharded by rows <-> by columns | all-to-all | all-to-all |
 ///
 /// The gradient of A -> B is dual(B) -> dual(A). Without a collective the result is a view, and no instruction
 /// is left once gradients have been derived. Only rows can be sharded here: their parts lie together.
@@ -47,7 +48,7 @@ package struct Move: ForwardOperation {
     case (.partialSum, .invariant), (.partialSum, .replicated): return .allReduce
     case (.sharded(.rows), .invariant), (.sharded(.rows), .replicated): return .allGather
     case (.partialSum, .sharded(.rows)): return .reduceScatter
-    case (.sharded(let a), .sharded(let b)) where a == b: return nil
+    case (.sharded(let a), .sharded(let b)): return a == b ? nil : .allToAll
     default:
       require(false, "move: no way from \(from.text) to \(to.text)")
       return nil
@@ -57,19 +58,31 @@ package struct Move: ForwardOperation {
   /// Elements of the collective's call on a rank, as its transport counts them.
   package func count(_ input: Tensor, _ output: Tensor, at position: MeshPosition) -> Int {
     if let stretch { return stretch.range(at: position).count }
-    return collective == .reduceScatter ? output.count : input.count
+    switch collective {
+    case .reduceScatter: return output.count
+    case .allToAll: return input.count / degree
+    default: return input.count
+    }
   }
 
   package func results(_ inputs: [Tensor]) -> [Signature] {
     let x = inputs[0]
-    require(x.placement == from, "move from \(from.text): x is \(x.placement.text)")
+    // Tensors carry their placement over the tensor axis, which a move along another one leaves as it is.
+    let to = axis == .tensor ? to : x.placement
+    if axis == .tensor { require(x.placement == from, "move from \(from.text): x is \(x.placement.text)") }
     switch collective {
-    case nil where to == .sharded(.rows) && from == .invariant, .reduceScatter:
+    case nil where self.to == .sharded(.rows) && from == .invariant, .reduceScatter:
       require(
         x.rows.isMultiple(of: degree),
         "move: \(x.rows) rows cannot be divided over \(degree) \(axis.rawValue) ranks")
       return [Signature(x.rows / degree, x.columns, x.type, to)]
     case .allGather: return [Signature(x.rows * degree, x.columns, x.type, to)]
+    case .allToAll:
+      require(
+        axis != .tensor, "move: tensors do not change their placement by all-to-all along the tensor axis")
+      require(
+        x.rows.isMultiple(of: degree), "move: \(x.rows) rows are not a block for each of \(degree) ranks")
+      return [Signature(x.rows, x.columns, x.type, to)]
     default: return [Signature(x.rows, x.columns, x.type, to)]
     }
   }

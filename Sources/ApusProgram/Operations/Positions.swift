@@ -9,10 +9,12 @@ package struct Positions: ForwardOperation {
   package var op: Op { .positions(self) }
   package var inPlace: [InPlacePermission] { [InPlacePermission(output: 0, input: 0)] }
 
-  /// S; rows of a micro-batch are whole sequences of this length.
+  /// S; rows of a micro-batch are whole sequences of this length, or a rank's parts of them.
   package var sequenceLength: Int
   /// The rank's rows of the micro-batch; nil where it has all.
   package var rows: ShardSlice?
+  /// The rank's tokens of each sequence; nil where it has all.
+  package var slice: SequenceSlice?
 
   package func results(_ inputs: [Tensor]) -> [Signature] {
     require(
@@ -38,7 +40,7 @@ package struct Positions: ForwardOperation {
   package func differentiate(_ pass: inout GradientPass, _ call: Instruction) {
     let gradient = pass.gradient(call, 0)
     pass.emit(
-      PositionsGradient(sequenceLength: sequenceLength, rows: rows), [gradient],
+      PositionsGradient(sequenceLength: sequenceLength, rows: rows, slice: slice), [gradient],
       to: [pass.destination(call.inputs[1])])
     pass.pass(gradient, to: call.inputs[0])
   }
@@ -50,6 +52,7 @@ package struct PositionsGradient: Operation {
   package var op: Op { .positionsGradient(self) }
   package var sequenceLength: Int
   package var rows: ShardSlice?
+  package var slice: SequenceSlice?
 }
 
 extension StepRecorder {
@@ -59,6 +62,9 @@ extension StepRecorder {
   ) -> Tensor {
     let rows = x.placement == .sharded(.rows) ? ShardSlice(axis: .tensor, count: x.rows) : nil
     return record(
-      Positions(sequenceLength: sequenceLength, rows: rows), [x, table] + (start.map { [$0] } ?? []))[0]
+      Positions(
+        sequenceLength: sequenceLength, rows: rows,
+        slice: SequenceSlice(mesh, sequenceLength: sequenceLength)), [x, table] + (start.map { [$0] } ?? []))[
+        0]
   }
 }

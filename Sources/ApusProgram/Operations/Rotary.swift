@@ -16,6 +16,8 @@ package struct Rotary: ForwardOperation {
   package var headSize: Int
   package var sequenceLength: Int
   package var direction = Direction.forward
+  /// The rank's tokens of each sequence; nil where it has all.
+  package var slice: SequenceSlice?
 
   package func results(_ inputs: [Tensor]) -> [Signature] {
     let (x, cosines) = (inputs[0], inputs[1])
@@ -49,7 +51,9 @@ extension StepRecorder {
     start: Tensor? = nil
   ) -> Tensor {
     record(
-      Rotary(headCount: headCount, headSize: headSize, sequenceLength: sequenceLength),
+      Rotary(
+        headCount: headCount, headSize: headSize, sequenceLength: sequenceLength,
+        slice: SequenceSlice(mesh, sequenceLength: sequenceLength)),
       [x, cosines, sines] + (start.map { [$0] } ?? []))[0]
   }
 }

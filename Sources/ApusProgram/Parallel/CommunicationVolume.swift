@@ -20,11 +20,18 @@ package struct CommunicationVolume: Hashable, Sendable {
 }
 
 extension Instruction {
-  /// The collective of a move, whole or started: kind, axis and volume on a rank; nil of other instructions and
-  /// where the rank has nothing to exchange.
+  /// The collective of a move, whole or started, or a message between stages: kind, axis and volume on a rank; nil
+  /// of other instructions and where the rank has nothing to exchange.
   package func communication(
     at position: MeshPosition
   ) -> (axis: MeshAxis, kind: CollectiveKind, volume: CommunicationVolume)? {
+    if let (kind, _, tensor) = message {
+      var volume = CommunicationVolume()
+      volume.calls = 1
+      volume.payloadBytes = tensor.byteCount
+      volume.ringBytes = kind.ringBytes(payload: tensor.byteCount, ranks: 2)
+      return (.pipeline, kind, volume)
+    }
     guard let move = op.move, let kind = move.collective, move.degree > 1 else { return nil }
     let count = move.count(inputs[0], outputs[0].tensor, at: position)
     guard count > 0 else { return nil }

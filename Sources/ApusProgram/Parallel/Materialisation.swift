@@ -31,7 +31,8 @@ package enum Materialisation {
       for (position, input) in instruction.inputs.enumerated() {
         guard let index = indexOf[input.storage] else { continue }
         if current[index] == nil {
-          if isTransient { current = [:] }
+          let isTransient = isTransient && !units[index].isExpert
+          if isTransient { current = current.filter { units[$0.key].isExpert } }
           current[index] = readings.count
           readings.append(
             reading(index, units[index], isTransient: isTransient && training, &recorder, readings))

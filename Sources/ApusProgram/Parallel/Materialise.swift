@@ -38,7 +38,7 @@ package struct Materialise: ForwardOperation {
       pass.emit(instruction)
     }
     let mesh = pass.mesh
-    let axis = mesh.gradientAxis
+    let axis = unit.isExpert ? .expertReplica : mesh.gradientAxis
     guard mesh.degree(of: axis) > 1 else { return }
     if let shard = unit.shard {
       let part = unit.part(of: gradients)

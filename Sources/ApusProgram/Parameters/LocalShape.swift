@@ -72,6 +72,14 @@ struct LocalShape {
     func isCopied(_ section: ParameterSplit.Section) -> Bool {
       section.axis == .keyValueHeads && mesh.keyValueCopies > 1
     }
+    let tensor = mesh.degree(of: .tensor)
+    if sections.allSatisfy({ $0.axis == .expert }) {
+      stretches = [
+        ParameterStretch(
+          offset: 0, count: rows * columns, copies: tensor, summedOver: tensor > 1 ? .tensor : nil)
+      ]
+      return
+    }
     guard dimension == .rows, sections.contains(where: isCopied) else {
       require(!sections.contains(where: isCopied), "copies of key-value heads must be rows")
       stretches = [ParameterStretch(offset: 0, count: rows * columns, copies: 1, summedOver: nil)]

@@ -35,13 +35,19 @@ extension StepRecorder {
     let norm = tensor("gradient norm", .result, Signature(1, 1))
     let coefficient = tensor("clip coefficient", .result, Signature(1, 1))
     let gradients = units.compactMap { unit in unit.gradients.map { unit.part(of: $0) } }
+    // Replicas hold the same numbers, and their own experts. The sum goes over the ranks that divide one or the other.
+    let divides = mesh.degree(of: .shard) > 1
+    let (denseCopies, expertCopies) =
+      divides ? (1, mesh.degree(of: .expertReplica)) : (mesh.degree(of: .expert), 1)
     let stretches = units.map { unit in
       unit.stretches { _, stretch in stretch.copies }.map { run in
-        SumOfSquares.CountedStretch(stretch: run.stretch.inShard(unit.shard), copies: run.trait)
+        SumOfSquares.CountedStretch(
+          stretch: run.stretch.inShard(unit.shard),
+          copies: run.trait * (unit.isExpert ? expertCopies : denseCopies))
       }
     }
     emit(SumOfSquares(stretches: stretches), gradients, to: [Destination(sum)])
-    for axis in [MeshAxis.shard, .tensor, .pipeline] where mesh.degree(of: axis) > 1 {
+    for axis in [divides ? MeshAxis.shard : .expert, .tensor, .pipeline] where mesh.degree(of: axis) > 1 {
       emit(
         Move(from: .partialSum, to: .invariant, axis: axis, degree: mesh.degree(of: axis)), [sum],
         to: [Destination(sum)])
@@ -52,14 +58,38 @@ extension StepRecorder {
     return (norm, coefficient)
   }
 
-  /// Records the sum of the loss over the replicas.
-  package mutating func sumOverReplicas(_ loss: Tensor) {
-    let axis = mesh.gradientAxis
-    guard mesh.degree(of: axis) > 1 else { return }
+  /// Records the sum of a tied table's gradient over the two devices that hold it: behind the last backward pass,
+  /// since the last device is done with the table long before the first one is. What the replicas have summed is
+  /// summed here, a rank's part where they divide it.
+  package mutating func sumTiedGradients(_ units: [ParameterUnit]) {
+    for unit in units {
+      guard let gradients = unit.gradients else { continue }
+      for run in unit.stretches({ _, stretch in stretch.isTied }) where run.trait {
+        label = unit.name
+        var (operand, stretch) = (unit.part(of: gradients), Optional<UnitStretch>.none)
+        if unit.shard == nil {
+          operand = operand.columns(from: run.stretch.offset, run.stretch.count)
+        } else {
+          stretch = run.stretch.inShard(unit.shard)
+        }
+        emit(
+          Move(
+            from: .partialSum, to: .invariant, axis: .tiedTable, degree: mesh.degree(of: .tiedTable),
+            stretch: stretch), [operand], to: [Destination(operand)])
+      }
+    }
+  }
+
+  /// Records the sum of the loss over the replicas, and over the devices of a pipeline: all but the last, which
+  /// computes it, add zero and so learn it.
+  package mutating func sumLoss(_ loss: Tensor, isComputedHere: Bool) {
     label = "loss"
-    emit(
-      Move(from: .partialSum, to: .invariant, axis: axis, degree: mesh.degree(of: axis)), [loss],
-      to: [Destination(loss)])
+    if !isComputedHere { emit(Zero(), [], to: [Destination(loss)]) }
+    for axis in [mesh.gradientAxis, .pipeline] where mesh.degree(of: axis) > 1 {
+      emit(
+        Move(from: .partialSum, to: .invariant, axis: axis, degree: mesh.degree(of: axis)), [loss],
+        to: [Destination(loss)])
+    }
   }
 
   /// Records one fused update a unit: of a rank's part where states are divided, after which ZeRO-1 and 2 gather

@@ -74,6 +74,9 @@ public struct ParameterUnit: Hashable, Sendable {
   package var secondMoment: Tensor?
   /// A rank's part of what is divided; nil where nothing is.
   package var shard: ShardSlice?
+  /// Whether these are a rank's own experts, of others than its neighbours': their gradients are summed over the ranks that hold the same ones, and
+  /// nothing of them is divided further.
+  package var isExpert = false
 
   package var count: Int { flat.count }
 

@@ -20,17 +20,22 @@ public struct UnitDeclaration {
     self.type = type
   }
 
-  /// Declares a parameter of `[rows, columns]` over all ranks; gives the part of it that a rank holds.
+  /// Declares a parameter of `[rows, columns]` over all ranks; gives the part of it that a rank holds. One that
+  /// `isTied` is read before the layers and behind them: in a pipeline the first and the last device hold it.
   public mutating func declare(
     _ name: String, _ rows: Int, _ columns: Int, _ initializer: Initializer, isMatrix: Bool = true,
-    split: ParameterSplit = .whole(gradientArrivesWhole: true)
+    split: ParameterSplit = .whole(gradientArrivesWhole: true), isTied: Bool = false
   ) -> Tensor {
     let shape = LocalShape(name, rows, columns, isMatrix: isMatrix, split, mesh)
     let tensor = Tensor(
       storage: flat, type: type, offset: count, rows: shape.rows, columns: shape.columns,
       placement: mesh.degree(of: .tensor) > 1 ? split.placement : .invariant)
     var stretches = shape.stretches
-    for index in stretches.indices { stretches[index].offset += count }
+    for index in stretches.indices {
+      stretches[index].offset += count
+      stretches[index].isTied = isTied && mesh.layout.pipeline > 1
+      if stretches[index].isTied { stretches[index].copies *= mesh.degree(of: .tiedTable) }
+    }
     parameters.append(
       Parameter(
         name: name, tensor: tensor, initializer: initializer, isMatrix: isMatrix, parts: shape.parts,
@@ -51,10 +56,10 @@ public struct UnitDeclaration {
 extension StepRecorder {
   /// Declares a unit: `body` declares its parameters and returns what the model keeps of them. With several
   /// replicas small units that follow each other become one, up to the policy's bucket; one that
-  /// `standsAlone` does not.
+  /// `standsAlone` does not. Experts that are divided over ranks are `isExpert` units, and stand alone.
   public mutating func unit<Part>(
     _ name: String, training: Bool, into units: inout [ParameterUnit], standsAlone: Bool = false,
-    _ body: (inout UnitDeclaration) -> Part
+    isExpert: Bool = false, _ body: (inout UnitDeclaration) -> Part
   ) -> Part {
     let joins = training && !standsAlone && joinsNextUnit
     joinsNextUnit = false
@@ -69,6 +74,7 @@ extension StepRecorder {
       size(&units[units.count - 1], declaration.count)
     } else {
       var unit = ParameterUnit(name: name, parameters: declaration.parameters, flat: flat, weights: flat)
+      unit.isExpert = isExpert
       if training { addBuffers(to: &unit) }
       size(&unit, declaration.count)
       units.append(unit)
@@ -89,7 +95,7 @@ extension StepRecorder {
     func opened(_ suffix: String, _ role: Role, _ type: ElementType = .float32) -> Tensor {
       tensor("\(unit.name) \(suffix)", role, Signature(1, 1, type))
     }
-    if mesh.degree(of: .shard) > 1 {
+    if mesh.degree(of: .shard) > 1, !unit.isExpert {
       unit.shard = ShardSlice(axis: .shard, count: 1)
       if mesh.layout.zeroStage == 3 {
         unit.weights = opened("shard", .parameter, precision.compute)

@@ -29,9 +29,12 @@ public enum ParameterSplit: Hashable, Sendable {
     }
   }
 
+  /// Over the tensor axis. Experts are divided over their own; tensor ranks hold all of a rank's and give them their own
+  /// tokens.
   var placement: Placement {
     switch self {
     case .whole(let whole): whole ? .invariant : .replicated
+    case .along(_, let sections) where sections.allSatisfy { $0.axis == .expert }: .replicated
     case .along(let dimension, _): .sharded(dimension)
     }
   }

@@ -26,8 +26,10 @@ package struct UnitStretch: Hashable, Sendable {
 package struct ParameterStretch: Hashable, Sendable {
   package var offset: Int
   package var count: Int
-  /// Ranks of the tensor axis that hold the same numbers.
+  /// Ranks of the tensor and pipeline axes that hold the same numbers.
   package var copies: Int
   /// The axis over which the ranks' gradients are terms of a sum; nil where each rank's is complete.
   package var summedOver: MeshAxis?
+  /// Whether the first and the last device of the pipeline hold it, each with a term of its gradient.
+  package var isTied = false
 }

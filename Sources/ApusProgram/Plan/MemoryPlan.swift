@@ -29,6 +29,7 @@ package struct MemoryPlan: Sendable {
 
   private struct WorkspaceKey: Hashable, Sendable {
     var segment: Segment.Kind
+    var chunk: Int
     var instruction: Int
   }
 
@@ -38,8 +39,8 @@ package struct MemoryPlan: Sendable {
   }
 
   /// Place of the workspace of instruction `index` of a segment; nil where it needs none.
-  package func workspace(_ segment: Segment.Kind, _ index: Int) -> Placement? {
-    workspaces[WorkspaceKey(segment: segment, instruction: index)]
+  package func workspace(_ segment: Segment.Kind, chunk: Int = 0, _ index: Int) -> Placement? {
+    workspaces[WorkspaceKey(segment: segment, chunk: chunk, instruction: index)]
   }
 
   /// Size of the arena.
@@ -75,7 +76,7 @@ package struct MemoryPlan: Sendable {
       for (position, instruction) in segment.instructions.enumerated() {
         let bytes = workspace(instruction)
         if bytes > 0 {
-          keys.append(WorkspaceKey(segment: segment.kind, instruction: position))
+          keys.append(WorkspaceKey(segment: segment.kind, chunk: segment.chunk, instruction: position))
           blocks.append(
             Block(storages: [], lifetime: Lifetime(first: index, last: index), byteCount: bytes))
         }

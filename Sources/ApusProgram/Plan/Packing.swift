@@ -26,5 +26,8 @@ package struct Packing {
     }
   }
 
-  static func align(_ bytes: Int, _ alignment: Int) -> Int { (bytes + alignment - 1) / alignment * alignment }
+  /// The smallest multiple of an alignment that holds so many bytes.
+  package static func align(_ bytes: Int, _ alignment: Int) -> Int {
+    (bytes + alignment - 1) / alignment * alignment
+  }
 }

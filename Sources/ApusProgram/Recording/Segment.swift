@@ -1,4 +1,5 @@
-/// A straight list of instructions that runs as one.
+/// A straight list of instructions that runs as one. A device of a pipeline has a forward and a backward segment for
+/// each of its chunks of layers, so that a schedule can name them.
 package struct Segment: Hashable, Sendable {
   /// What a segment does; reports time each kind separately (S3).
   package enum Kind: String, Hashable, Sendable, CaseIterable {
@@ -13,10 +14,13 @@ package struct Segment: Hashable, Sendable {
   }
 
   package var kind: Kind
+  /// Which of the device's chunks of layers forward, backward and evaluation are of.
+  package var chunk: Int
   package var instructions: [Instruction]
 
-  package init(_ kind: Kind, _ instructions: [Instruction]) {
+  package init(_ kind: Kind, chunk: Int = 0, _ instructions: [Instruction]) {
     self.kind = kind
+    self.chunk = chunk
     self.instructions = instructions
   }
 

@@ -10,6 +10,8 @@ public struct StepRecorder {
   public var label = ""
   /// The ranks that the program is recorded for.
   package let mesh: Mesh
+  /// The device of the pipeline.
+  package let pipeline: PipelinePlace
   package let communication: CommunicationPolicy
   /// Element types of the parameters that are declared next, and by them of everything computed from them.
   package let precision: PrecisionPolicy
@@ -21,9 +23,10 @@ public struct StepRecorder {
 
   package init(
     mesh: Mesh = .single, communication: CommunicationPolicy = CommunicationPolicy(),
-    precision: PrecisionPolicy = .fp32
+    precision: PrecisionPolicy = .fp32, pipeline: PipelinePlace = PipelinePlace()
   ) {
     self.mesh = mesh
+    self.pipeline = pipeline
     self.communication = communication
     self.precision = precision
   }
@@ -69,6 +72,17 @@ public struct StepRecorder {
     transfers += 1
     return transfers
   }
+
+  /// What of a model's layers the program is recorded for: one part a chunk; all layers on one rank.
+  package func parts(layerCount: Int) -> [StagePart] {
+    pipeline.parts(layerCount: layerCount, devices: mesh.degree(of: .pipeline))
+  }
+
+  /// The unit that is declared next begins anew: another chunk's, which runs at another time.
+  package mutating func separateUnits() { joinsNextUnit = false }
+
+  /// Numbers the next places that drop elements from `site + 1` on, the same in every division into stages.
+  package mutating func continueDropout(after site: Int) { dropout?.site = site }
 
   /// Appends an instruction as it is.
   mutating func append(_ instruction: Instruction) { instructions.append(instruction) }

@@ -55,6 +55,11 @@ package struct RunChart: Sendable {
     }
   }
 
+  /// How near the simulated step times came to the measured ones; nil where no record has both.
+  package var accuracy: ForeseenAccuracy? {
+    ForeseenAccuracy(pairs.map { (foreseen: $0.simulated, measured: $0.measured) })
+  }
+
   /// How many runs of a kind there are, in words.
   package var counts: String {
     origins.map { origin in
@@ -64,10 +69,13 @@ package struct RunChart: Sendable {
     }.joined(separator: "; ")
   }
 
-  /// A place beside the column's middle, -0.5 to 0.5, so that points of a column do not hide each other: steps of the
-  /// golden ratio spread any number of them evenly.
-  static func spread(_ index: Int) -> Double {
-    let turn = Double(index) * 0.618_033_988_749_895
-    return turn - turn.rounded(.down) - 0.5
-  }
+  /// Whether each model has a panel of its own; more than these would be small.
+  package var hasPanels: Bool { (2...6).contains(models.count) }
+
+  /// A place beside the column's middle, -0.5 to 0.5, so that points of a column do not hide each other. With
+  /// `secondSpread` any number of points covers a square evenly (the additive sequence of the plastic number).
+  static func spread(_ index: Int) -> Double { fraction(Double(index) * 0.754_877_666_246_693) }
+  static func secondSpread(_ index: Int) -> Double { fraction(Double(index) * 0.569_840_290_998_053) }
+
+  private static func fraction(_ turn: Double) -> Double { turn - turn.rounded(.down) - 0.5 }
 }

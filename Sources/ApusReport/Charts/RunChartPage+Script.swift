@@ -51,11 +51,13 @@ extension RunChartPage {
         });
         tip.append(list);
         tip.hidden = false;
-        const right = tooltip.caretX > chart.width / 2;
-        tip.style.left = right ? "auto" : `${tooltip.caretX + 16}px`;
-        tip.style.right = right ? `${chart.width - tooltip.caretX + 16}px` : "auto";
-        const room = chart.height - tip.offsetHeight - 4;
-        tip.style.top = `${Math.max(4, Math.min(tooltip.caretY - 20, room))}px`;
+        // Panels lie side by side; the fields show on the side with more room.
+        const [frame, canvas] = [get("panels"), chart.canvas].map((box) => box.getBoundingClientRect());
+        const [x, y] = [canvas.left - frame.left + tooltip.caretX, canvas.top - frame.top + tooltip.caretY];
+        const right = x > frame.width / 2;
+        tip.style.left = right ? "auto" : `${x + 16}px`;
+        tip.style.right = right ? `${frame.width - x + 16}px` : "auto";
+        tip.style.top = `${Math.max(4, Math.min(y - 20, Math.max(y - 20, frame.height) - tip.offsetHeight - 4))}px`;
       };
 
       const axis = (text, more) => ({
@@ -66,7 +68,33 @@ extension RunChartPage {
       });
 
       const words = (id) => get(id).selectedOptions[0].textContent;
-      const drawRuns = (runs) => {
+      // A few models have a panel each, so that none hides behind another.
+      const drawPanels = (runs) => {
+        const models = data.models.filter((model) => runs.some((run) => run.model === model));
+        const groups = models.length > 1 && models.length <= 6
+          ? models.map((model) => [model, runs.filter((run) => run.model === model)]) : [["", runs]];
+        const counts = { finished: 0, failed: 0 };
+        get("panels").className = groups.length > 1 ? "several" : "";
+        get("panels").replaceChildren(...groups.map(([title, members]) => {
+          const [panel, box, canvas] = ["div", "div", "canvas"].map((tag) => element(tag));
+          if (title) panel.append(element("h3", title));
+          box.className = "chart scatter";
+          box.append(canvas);
+          panel.append(box);
+          // Chart.js measures what is in the document.
+          requestAnimationFrame(() => {
+            if (canvas.isConnected) drawRuns(canvas, members);
+          });
+          return panel;
+        }));
+        for (const run of runs) counts[run.outcome]++;
+        const byDevices = get("across").value === "devices";
+        get("shown").textContent = `${whole.format(counts.finished)} of ${whole.format(data.runs.length)} runs shown`
+          + (counts.failed ? `, and ${whole.format(counts.failed)} without result`
+            + (byDevices ? ", in the band below zero" : " (they need devices across)") : "") + ".";
+      };
+
+      const drawRuns = (canvas, runs) => {
         const [across, up] = [get("across").value, get("up").value];
         const finished = runs.filter((run) => run.outcome === "finished" && run[across] != null && run[up] != null);
         const failed = runs.filter((run) => run.outcome === "failed");
@@ -76,7 +104,9 @@ extension RunChartPage {
         const x = (run) => byDevices ? run.devices * 2 ** (0.55 * run.spread) : run[across];
         // Runs without a result have a band of their own below zero.
         const band = 0.1 * most;
-        const bandY = (run, index) => -band * (0.55 + 0.5 * (((index * 0.618034) % 1) - 0.5));
+        const bandY = (run, index) => -band * (0.55 + 0.6 * (((index * 0.569840291) % 1) - 0.5));
+        const counts = data.runs.map((run) => run.devices);
+        const [fewest, largest] = [Math.min(...counts), Math.max(...counts)];
         const placed = failed.filter((run) => byDevices);
         const set = (label, list, style, y, size) => ({
           label, data: list.map((run, index) => ({ x: x(run), y: y(run, index), run })),
@@ -87,7 +117,7 @@ extension RunChartPage {
         });
         const part = (list, origin) => list.filter((run) => run.origin === origin)
           .sort((a, b) => a.size - b.size);
-        drawn.push(new Chart(get("runs"), {
+        drawn.push(new Chart(canvas, {
           type: "scatter",
           data: {
             datasets: [
@@ -102,7 +132,7 @@ extension RunChartPage {
             interaction: { mode: "nearest", intersect: true },
             scales: {
               x: axis(words("across"), byDevices
-                ? { type: "logarithmic", afterBuildTicks: (scale) => {
+                ? { type: "logarithmic", min: fewest / 1.6, max: largest * 1.6, afterBuildTicks: (scale) => {
                     const low = Math.ceil(Math.log2(scale.min)), high = Math.floor(Math.log2(scale.max));
                     scale.ticks = [];
                     for (let power = low; power <= high; power++) scale.ticks.push({ value: 2 ** power });
@@ -116,9 +146,6 @@ extension RunChartPage {
             plugins: { legend: { display: false }, tooltip: { enabled: false, external: showTip } },
           },
         }));
-        get("shown").textContent = `${whole.format(finished.length)} of ${whole.format(data.runs.length)} runs shown`
-          + (failed.length ? `, and ${whole.format(failed.length)} without result`
-            + (byDevices ? ", in the band below zero" : " (they need devices across)") : "") + ".";
       };
 
       const drawBest = (runs) => {
@@ -168,11 +195,17 @@ extension RunChartPage {
           data: [{ x: low, y: low * factor }, { x: high, y: high * factor }],
         });
         const seconds = (at) => +at.toPrecision(2);
+        const layouts = [...new Set(points.map(({ run }) => run.layout))];
+        const sets = layouts.map((layout, index) => ({
+          label: layout, data: points.filter(({ run }) => run.layout === layout), radius: 4,
+          backgroundColor: data.categories[index % data.categories.length],
+          borderColor: color("card"), borderWidth: 0.6,
+        }));
         drawn.push(new Chart(canvas, {
           type: "scatter",
           data: {
             datasets: [
-              { label: "runs", data: points, backgroundColor: color("s0"), radius: 3.5 },
+              ...sets,
               line("equal", 1, []), line("10 % more", 1.1, [4, 4]), line("10 % less", 1 / 1.1, [4, 4]),
             ],
           },
@@ -183,10 +216,10 @@ extension RunChartPage {
               y: axis("simulated, s", { type: "logarithmic", ticks: { callback: seconds } }),
             },
             plugins: {
-              legend: { display: false },
-              tooltip: { filter: (item) => item.datasetIndex === 0, callbacks: {
+              legend: { display: true, position: "right", labels: { color: color("ink"), usePointStyle: true } },
+              tooltip: { filter: (item) => item.datasetIndex < sets.length, callbacks: {
                 label: ({ raw }) => `${raw.run.model}, ${raw.run.layout}, ${raw.run.batch}: measured `
-                  + `${raw.x.toPrecision(3)} s, simulated ${raw.y.toPrecision(3)} s`,
+                  + `${raw.x.toPrecision(3)} s, simulated ${raw.y.toPrecision(3)} s (${(100 * (raw.y / raw.x - 1)).toFixed(1)} %)`,
               } },
             },
           },
@@ -199,7 +232,7 @@ extension RunChartPage {
         get("tip").hidden = true;
         Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
         const runs = visible();
-        drawRuns(runs);
+        drawPanels(runs);
         drawBest(runs);
         drawPairs(runs);
       };

@@ -24,7 +24,7 @@ package struct RunChartPage: Sendable {
         <section class="card"><h2>Runs <small>size: throughput, colour: utilisation, each over the best run of the same
         model</small></h2>
         <div class="keys">\(keys)</div>
-        <div class="chart scatter"><canvas id="runs"></canvas><div id="tip" hidden></div></div>
+        <div class="frame"><div id="panels"></div><div id="tip" hidden></div></div>
         <p class="soft" id="shown"></p></section>
         <section class="card" id="bestCard"><h2>Best configuration <small>fastest finished run by model and number of
         nodes, within the filters</small></h2><div id="best"></div></section>
@@ -90,13 +90,9 @@ package struct RunChartPage: Sendable {
   }
 
   private var pairSection: String {
-    let pairs = chart.pairs
-    guard !pairs.isEmpty else { return "" }
-    let errors = pairs.map { abs($0.simulated / $0.measured - 1) }.sorted()
-    let within = errors.filter { $0 <= 0.1 }.count
+    guard let accuracy = chart.accuracy else { return "" }
     return """
-      <section class="card"><h2>Simulated against measured <small>step time of \(pairs.count) runs; median error \
-      \((100 * errors[errors.count / 2]).formatted(decimals: 1)) %, \(within) of \(pairs.count) within 10 %</small></h2>
+      <section class="card"><h2>Simulated against measured <small>\(accuracy.text)</small></h2>
       <div class="chart tall"><canvas id="pairs"></canvas></div></section>
       """
   }
@@ -109,15 +105,19 @@ package struct RunChartPage: Sendable {
     label { white-space: nowrap; } label input { margin: 0 4px 0 0; vertical-align: -1px; }
     select { font: inherit; background: var(--page); color: var(--ink); border: 1px solid var(--edge);
       border-radius: 5px; }
-    .chart.scatter { height: 560px; }
+    .frame { position: relative; }
+    .chart.scatter { height: 560px; } .several .chart.scatter { height: 360px; }
+    .several { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 10px 18px; }
+    .several > div { min-width: 0; } .several h3 { margin: 0 0 2px; font-size: 13px; }
     .keys { display: flex; flex-wrap: wrap; gap: 4px 20px; font-size: 13px; color: var(--soft); margin-bottom: 8px; }
     .keys .scale { display: inline-block; width: 90px; height: 10px; border-radius: 3px; margin-right: 6px; }
     .soft { color: var(--soft); font-size: 13px; margin: 8px 0 0; }
     #tip { position: absolute; z-index: 2; pointer-events: none; background: var(--card); font-size: 12px;
       border: 1px solid var(--edge); border-radius: 8px; padding: 9px 12px; box-shadow: 0 4px 18px #0003;
-      max-width: 520px; }
+      width: max-content; max-width: 660px; }
     #tip h4 { margin: 0 0 5px; font-size: 13px; } #tip p { margin: 0 0 6px; }
-    #tip dl { margin: 0; display: grid; grid-template-columns: auto 1fr auto 1fr; gap: 0 10px; }
+    #tip dl { margin: 0; display: grid; grid-template-columns: auto minmax(90px, 1fr) auto minmax(90px, 1fr);
+      gap: 0 10px; }
     #tip dt { color: var(--soft); } #tip dd { margin: 0; overflow-wrap: anywhere; }
     .heat { border-collapse: separate; border-spacing: 4px; }
     .heat th { text-align: center; padding: 2px 6px; vertical-align: middle; white-space: nowrap; }
@@ -148,6 +148,8 @@ struct RunChartData: Encodable {
   let records: [[String]]
   /// Red, green and blue of the colour scale's stops.
   let scale: [[Double]]
+  /// Colours of layouts.
+  let categories: [String]
 
   init(_ chart: RunChart) {
     let marks = RunMark.marks(chart.runs)
@@ -165,6 +167,7 @@ struct RunChartData: Encodable {
     models = chart.models
     columns = chart.columns
     records = chart.records
+    categories = (0..<7).map(ChartColors.category)
     scale = ChartColors.scaleStops.map { [$0.at, $0.rgb.0, $0.rgb.1, $0.rgb.2] }
   }
 

@@ -40,6 +40,7 @@ package struct TraceFile: Sendable {
   }
 
   private var events: [String]
+  private var transfers = 0
   private let process: Int
 
   /// - Parameter process: the rank, which becomes the trace's process.
@@ -55,6 +56,18 @@ package struct TraceFile: Sendable {
       "{\"ph\":\"X\",\"pid\":\(process),\"tid\":\(span.row.rawValue),\"name\":\(Self.text(span.name)),"
         + "\"cat\":\(Self.text(span.category)),\"ts\":\(Self.number(span.start)),"
         + "\"dur\":\(Self.number(span.duration)),\"args\":{\(details)}}")
+  }
+
+  /// A stretch that may overlap others of its row: an asynchronous event.
+  package mutating func addTransfer(_ span: Span) {
+    transfers += 1
+    let details = span.details.map { "\(Self.text($0.name)):\(Self.json($0.value))" }.joined(separator: ",")
+    for (phase, time) in [("b", span.start), ("e", span.start + span.duration)] {
+      events.append(
+        "{\"ph\":\"\(phase)\",\"pid\":\(process),\"tid\":\(span.row.rawValue),\"id\":\(transfers),"
+          + "\"name\":\(Self.text(span.name)),\"cat\":\(Self.text(span.category)),"
+          + "\"ts\":\(Self.number(time)),\"args\":{\(details)}}")
+    }
   }
 
   /// A point of a stacked counter, such as memory by role.

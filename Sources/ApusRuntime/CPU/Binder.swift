@@ -72,6 +72,12 @@ struct Binder {
     case .move(let move): return bindMove(move, call)
     case .startMove(let start): return bindStart(start, call)
     case .waitMove(let wait): return bindWait(wait, call)
+    case .send, .receive, .contextAttention, .contextAttentionGradient, .columnSlice, .columnSliceGradient,
+      .route, .routeGradient, .dispatch, .dispatchGradient, .expertLinear, .expertProduct, .combine,
+      .combineGradient:
+      require(false, "\(call.label): axes that nothing runs along are refused before anything is bound")
+      return { _ in }
+    case .zero: return bindZero(call)
     case .materialise:
       require(false, "\(call.label): a unit is materialised by a pass, not by a backend")
       return { _ in }

@@ -1,8 +1,14 @@
 import ApusCore
 import ApusProgram
 import CApusKernels
+import Foundation
 
 extension Binder {
+  func bindZero(_ call: Instruction) -> Kernel {
+    let (out, byteCount) = (address(call.outputs[0].tensor), call.outputs[0].tensor.byteCount)
+    return { _ in memset(out, 0, byteCount) }
+  }
+
   func bindSumOfSquares(_ op: SumOfSquares, _ call: Instruction) -> Kernel {
     let out = doubles(call.outputs[0].tensor)
     var terms: [(sum: () -> Double, copies: Double)] = []

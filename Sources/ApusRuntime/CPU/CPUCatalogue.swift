@@ -33,8 +33,10 @@ package struct CPUCatalogue {
       .rmsNormWeightGradient, .columnSum, .geluGradient, .swigluGradient, .copy, .addLayerNorm, .addRMSNorm,
       .biasGELU, .biasGELUGradient, .dropout, .dropoutGradient, .dropoutAdd, .sumOfSquares, .clip, .adamW,
       .bias, .crossEntropyStatistics, .crossEntropyLosses, .crossEntropyGradient, .move, .startMove,
-      .waitMove,
-      .materialise:
+      .waitMove, .materialise, .send, .receive, .zero,
+      .contextAttention, .contextAttentionGradient, .columnSlice, .columnSliceGradient,
+      .route, .routeGradient, .dispatch, .dispatchGradient, .expertLinear, .expertProduct, .combine,
+      .combineGradient:
       return 0
     }
   }

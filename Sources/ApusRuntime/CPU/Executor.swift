@@ -31,6 +31,7 @@ package final class Executor {
   ) throws(RuntimeFailure) {
     require(
       ranks.position.mesh == program.mesh, "a program of \(program.mesh) on a rank of \(ranks.position.mesh)")
+    try Self.checkCanRun(program)
     apus_set_thread_count(Int32(threads))
     let products = ProductCache()
     let catalogue = CPUCatalogue(threads: threads, products: products)
@@ -59,6 +60,9 @@ package final class Executor {
 
   /// What has gone over each axis since the rank's groups were made.
   package var communication: [MeshAxis: CommunicationCounters] { ranks.counters }
+
+  /// Tells `observer` of each transfer of the rank from now on; nil ends that.
+  package func observeTransfers(_ observer: (@Sendable (Flight) -> Void)?) { ranks.observe(observer) }
 
   /// Runs the instructions of a segment for a micro-batch (counted from 0 within the step), those of the step's
   /// last one only where `isLast`.
@@ -205,7 +209,14 @@ package final class Executor {
     fillTables()
   }
 
-  /// End of the last byte of the arena that was touched since `poison`.
+  /// As `poison` for the last MiB of the plan alone, which costs next to nothing: `arenaHighWater` then tells how far
+  /// the plan is used, unless that is less than all but this MiB.
+  package func markEnd() {
+    arena.arena.markEnd()
+    fillTables()
+  }
+
+  /// End of the last byte of the arena that was touched since `poison` or `markEnd`.
   package var arenaHighWater: Int { arena.arena.highWater() }
 
   private func fillTables() {
@@ -223,11 +234,28 @@ package final class Executor {
     }
   }
 
+  /// Refuses a layout with an axis that this backend does not run along, by name and before anything starts.
+  package static func checkAxes(_ layout: ParallelLayout) throws(RuntimeFailure) {
+    for (axis, degree) in [(MeshAxis.context, layout.context), (.pipeline, layout.pipeline)]
+    where degree > 1 {
+      throw .notRun(axis: axis, degree: degree)
+    }
+  }
+
+  private static func checkCanRun(_ program: StepProgram) throws(RuntimeFailure) {
+    try checkAxes(program.mesh.layout)
+    let hasExperts = program.segments.contains { segment in
+      segment.instructions.contains { if case .route = $0.op { true } else { false } }
+    }
+    if hasExperts { throw .noExperts }
+  }
+
   /// Plans `program` and refuses it if the plan, once for each rank on this machine, is larger than the memory
   /// that is free.
   package static func checkFit(
     _ program: StepProgram, threads: Int, ranksOnMachine: Int = 1
   ) throws(RuntimeFailure) {
+    try checkCanRun(program)
     try check(
       MemoryPlan(program, workspace: CPUCatalogue(threads: threads).workspace), program, ranksOnMachine)
   }

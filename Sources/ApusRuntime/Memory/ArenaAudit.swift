@@ -13,6 +13,14 @@ extension Arena {
     words.update(repeating: Self.poison, count: (byteCount + Self.guardByteCount) / 4)
   }
 
+  /// Fills the end of the plan and the guard behind it with the pattern, so that `highWater` can tell later how far
+  /// the plan was used. For a content that is not there yet.
+  package borrowing func markEnd() {
+    let words = base.assumingMemoryBound(to: UInt32.self)
+    let (first, end) = (max(0, byteCount - Self.guardByteCount) / 4, (byteCount + Self.guardByteCount) / 4)
+    (words + first).update(repeating: Self.poison, count: end - first)
+  }
+
   /// End of the last byte that no longer holds the pattern, counted from the base, rounded up to a word.
   package borrowing func highWater() -> Int {
     let words = base.assumingMemoryBound(to: UInt32.self)

@@ -35,6 +35,11 @@ package struct RankGroups: Sendable {
 
   /// What has gone over each axis since the groups were made.
   package var counters: [MeshAxis: CommunicationCounters] { groups.mapValues(\.counters) }
+
+  /// Tells `observer` of each transfer on each axis from now on; nil ends that.
+  package func observe(_ observer: (@Sendable (Flight) -> Void)?) {
+    for group in groups.values { group.observe(observer) }
+  }
 }
 
 extension Move {

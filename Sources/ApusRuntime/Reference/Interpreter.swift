@@ -61,11 +61,17 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
 
   /// Runs a segment; `isLast` says that the micro-batch is the step's last one.
   package func run(
-    _ kind: Segment.Kind, microbatch: Int = 0, isLast: Bool = true
+    _ kind: Segment.Kind, chunk: Int = 0, microbatch: Int = 0, isLast: Bool = true
   ) throws(CommunicationError) {
-    for instruction in program.segment(kind)?.instructions ?? []
+    for instruction in program.segment(kind, chunk: chunk)?.instructions ?? []
     where instruction.condition.holds(isLast: isLast) {
-      if let move = instruction.op.move {
+      if let (kind, neighbour, tensor) = instruction.message {
+        try ranks.group(along: .pipeline)?.run(
+          Collective(
+            kind, from: kind == .send ? UnsafeRawPointer(scalars(tensor)) : nil,
+            to: kind == .receive ? UnsafeMutableRawPointer(scalars(tensor)) : nil, count: tensor.count,
+            type: floats, peer: neighbour.coordinate(from: ranks.position), label: instruction.label))
+      } else if let move = instruction.op.move {
         try run(move, instruction)
       } else {
         run(instruction, microbatch)
@@ -76,10 +82,12 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     }
   }
 
+  /// The type of the numbers that travel.
+  private var floats: ElementType { Scalar.self == Double.self ? .float64 : .float32 }
+
   /// A move from start to end: what is recorded as under way is over at once.
   private func run(_ move: Move, _ call: Instruction) throws(CommunicationError) {
     let (x, y) = (call.inputs[0], call.outputs[0].tensor)
-    let floats: ElementType = Scalar.self == Double.self ? .float64 : .float32
     func address(_ tensor: Tensor) -> UnsafeMutableRawPointer {
       tensor.type == .int32 ? UnsafeMutableRawPointer(ints(tensor)) : UnsafeMutableRawPointer(scalars(tensor))
     }
@@ -104,6 +112,7 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     func i(_ index: Int) -> UnsafeMutablePointer<Scalar> { scalars(call.inputs[index]) }
     func o(_ index: Int) -> UnsafeMutablePointer<Scalar> { scalars(call.outputs[index].tensor) }
     func adds(_ index: Int) -> Bool { call.outputs[index].accumulates(microbatch: microbatch) }
+    if case .zero = call.op { return o(0).update(repeating: 0, count: call.outputs[0].tensor.count) }
     let first = call.inputs[0]
     let (T, D) = (first.rows, first.columns)
     switch call.op {
@@ -116,6 +125,18 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
       R.embeddingPartBackward(
         o(0), i(1), ints(first), gradient.rows, gradient.columns, call.outputs[0].tensor.rows,
         own.lowerBound, own.count, adds(0))
+    case .positions(let op) where op.slice != nil:
+      for stretch in op.slice!.stretches(rows(op.rows, first), ofRank: contextRank) {
+        let at = stretch.row * D
+        R.positionForward(o(0) + at, i(0) + at, i(1), stretch.count, D, stretch.count, stretch.place)
+      }
+    case .positionsGradient(let op) where op.slice != nil:
+      if !adds(0) { o(0).update(repeating: 0, count: call.outputs[0].tensor.count) }
+      for stretch in op.slice!.stretches(rows(op.rows, first), ofRank: contextRank) {
+        R.positionBackward(
+          o(0) + stretch.place * D, i(0) + stretch.row * D, stretch.count, D, stretch.count, stretch.count,
+          true)
+      }
     case .positions(let op) where op.rows != nil:
       for stretch in op.rows!.stretches(at: ranks.position, sequenceLength: op.sequenceLength) {
         let at = stretch.row * D
@@ -143,7 +164,7 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
       if call.outputs.count > 3 { o(3).update(from: o(0), count: logits.count) }
       let sum = (0..<logits.rows).reduce(Scalar(0)) { $0 + o(1)[$1] } * weight
       o(2).pointee = adds(2) ? o(2).pointee + sum : sum
-    case .move, .startMove, .waitMove: break
+    case .move, .startMove, .waitMove, .send, .receive, .zero: break
     case .materialise: require(false, "\(call.label): a unit is materialised by a pass")
     case .embedding:
       R.embeddingForward(o(0), i(1), ints(first), first.count, call.inputs[1].columns)
@@ -183,6 +204,68 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     case .geluGradient: R.geluBackward(o(0), i(0), i(1), first.count, adds(0))
     case .swiglu: R.swigluForward(o(0), i(0), T, D / 2)
     case .swigluGradient: R.swigluBackward(o(0), i(0), i(1), T, D, adds(0))
+    case .rotary(let op) where op.slice != nil:
+      for stretch in op.slice!.stretches(0..<T, ofRank: contextRank) {
+        let at = stretch.row * D
+        R.rotary(
+          o(0) + at, i(0) + at, i(1), i(2), stretch.count, D, op.headCount, op.headSize, stretch.count,
+          stretch.place, op.direction == .forward ? 1 : -1)
+      }
+    case .contextAttention(let op):
+      R.contextAttentionForward(
+        contextShape(op, rows: T), o(0), o(1), i(0), D, i(1), places: contextPlaces(op, rows: T))
+    case .contextAttentionGradient(let op):
+      let qkv = call.inputs[1]
+      R.contextAttentionBackward(
+        contextShape(op.forward, rows: qkv.rows), o(0), o(1), i(0), i(1), qkv.columns, i(2), i(4),
+        places: contextPlaces(op.forward, rows: qkv.rows))
+    case .route(let op):
+      R.route(
+        o(0), ints(call.outputs[1].tensor), ints(call.outputs[2].tensor), i(0), tokens: T,
+        count: op.experts.count, k: op.experts.perToken, capacity: op.experts.capacity)
+    case .routeGradient:
+      R.routeBackward(
+        o(0), i(0), i(1), ints(call.inputs[2]), tokens: T, count: call.outputs[0].tensor.columns, k: D)
+    case .dispatch(let op):
+      R.dispatch(
+        o(0), i(0), ints(call.inputs[1]), tokens: T, k: op.experts.perToken, width: D,
+        rows: op.experts.slots)
+    case .dispatchGradient:
+      let slots = call.inputs[1]
+      R.combine(o(0), i(0), nil, ints(slots), tokens: slots.rows, k: slots.columns, width: D, adds: adds(0))
+    case .combine:
+      let slots = call.inputs[2]
+      R.combine(o(0), i(0), i(1), ints(slots), tokens: slots.rows, k: slots.columns, width: D, adds: false)
+    case .combineGradient:
+      let slots = call.inputs[3]
+      R.combineBackward(
+        o(0), o(1), i(0), i(1), i(2), ints(slots), tokens: T, k: slots.columns, width: D,
+        rows: call.inputs[1].rows)
+    case .expertLinear(let op):
+      let n = call.outputs[0].tensor.columns
+      forEachBlock(op.blocks, T) { row, rows, expert, _ in
+        R.product(
+          rows, n, D, i(0) + row * D, D, false, i(1) + expert * n * D, D, true, o(0) + row * n, n, false)
+      }
+    case .expertProduct(let op):
+      let k = call.inputs[1].columns
+      forEachBlock(op.blocks, T) { row, rows, expert, isFirst in
+        if op.of == .weights {
+          R.product(
+            D, k, rows, i(0) + row * D, D, true, i(1) + row * k, k, false, o(0) + expert * D * k, k,
+            adds(0) || !isFirst)
+        } else {
+          R.product(
+            rows, k, D, i(0) + row * D, D, false, i(1) + expert * D * k, k, false, o(0) + row * k, k, adds(0))
+        }
+      }
+    case .columnSlice(let op):
+      for row in 0..<T {
+        (o(0) + row * op.count).update(from: i(0) + row * D + op.first, count: op.count)
+      }
+    case .columnSliceGradient(let op):
+      let width = call.outputs[0].tensor.columns
+      for row in 0..<T { R.copy(o(0) + row * width + op.first, i(0) + row * D, D, true) }
     case .rotary(let op):
       let start = call.inputs.count > 3 ? Int(ints(call.inputs[3]).pointee) : 0
       R.rotary(
@@ -270,13 +353,43 @@ package final class Interpreter<Scalar: BinaryFloatingPoint> {
     _ tensor: Tensor, _ microbatch: Int, adds: Bool
   ) {
     func word(_ field: DropoutKey) -> UInt32 { UInt32(bitPattern: ints(key)[field.rawValue]) }
-    let draw = DropoutDraw(
-      seed: UInt64(word(.seedHigh)) << 32 | UInt64(word(.seedLow)), step: word(.step),
-      site: UInt32(op.site),
-      firstRow: Int(word(.firstRow)) + op.firstRow(tensor, microbatch: microbatch, at: ranks.position),
-      firstColumn: 0,
-      width: tensor.columns, probability: Float(op.probability))
-    R.dropout(out, x, tensor.rows, tensor.columns, draw, adds)
+    let firstRow = Int(word(.firstRow)) + op.firstRow(tensor, microbatch: microbatch, at: ranks.position)
+    for stretch in op.stretches(tensor, at: ranks.position) {
+      let draw = DropoutDraw(
+        seed: UInt64(word(.seedHigh)) << 32 | UInt64(word(.seedLow)), step: word(.step),
+        site: UInt32(op.site), firstRow: firstRow + stretch.wholeRow, firstColumn: 0, width: tensor.columns,
+        probability: Float(op.probability))
+      let at = stretch.row * tensor.columns
+      R.dropout(out + at, x + at, stretch.count, tensor.columns, draw, adds)
+    }
+  }
+
+  /// Calls with first row, rows and expert of each block of dispatched tokens, and whether it is the expert's first.
+  private func forEachBlock(_ blocks: ExpertBlocks, _ rows: Int, _ body: (Int, Int, Int, Bool) -> Void) {
+    let count = blocks.blockRows(rows)
+    for block in 0..<blocks.sources * blocks.experts {
+      body(block * count, count, block % blocks.experts, block < blocks.experts)
+    }
+  }
+
+  // MARK: Sequences divided over the context axis
+
+  private var contextRank: Int { ranks.position.coordinate(on: .context) }
+
+  /// The rank's rows of what a context rank holds of a micro-batch.
+  private func rows(_ slice: ShardSlice?, _ tensor: Tensor) -> Range<Int> {
+    slice?.range(at: ranks.position) ?? 0..<tensor.rows
+  }
+
+  private func contextShape(_ op: ContextAttention, rows: Int) -> R.ContextAttentionShape {
+    R.ContextAttentionShape(
+      rows: rows, localLength: op.slice.localLength, degree: op.slice.degree, queryHeads: op.heads.headCount,
+      keyHeads: op.heads.keyValueHeadCount, headSize: op.heads.headSize)
+  }
+
+  /// The place of each local query in its sequence, and of each rank's keys.
+  private func contextPlaces(_ op: ContextAttention, rows: Int) -> (own: [Int], all: [[Int]]) {
+    (op.slice.places(ofRank: contextRank), (0..<op.slice.degree).map { op.slice.places(ofRank: $0) })
   }
 
   /// out = a + b, rounded to the type of the tensors.

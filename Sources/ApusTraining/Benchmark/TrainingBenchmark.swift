@@ -126,6 +126,14 @@ package struct TrainingBenchmark {
     }
   }
 
+  /// Runs step `step` once more with every instruction and transfer of this rank noted: the text of a trace. All
+  /// ranks do it.
+  package func trace(step: Int, title: String) throws -> String {
+    try StepTrace.record(executor) { execute in
+      _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source, execute: execute)
+    }.file(executor.program, rank: place.world.rank, title: title).json
+  }
+
   /// Runs one more step instruction by instruction and adds up the time of each kind, longest first.
   package func profile() -> [OperationTime] {
     var times: [String: (segment: String, name: String, seconds: Double, cost: Cost)] = [:]

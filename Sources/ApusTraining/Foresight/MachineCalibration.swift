@@ -1,127 +1,110 @@
+import ApusCommunication
 import ApusCore
+import ApusForesight
 import ApusModels
 import ApusProgram
 import ApusRuntime
 
-/// How long this machine takes for each kind of instruction, as a function of its FLOPs and bytes: measured on a fixed
-/// grid of small models, never on the one that is asked about.
+/// Measures how long this machine takes for each kind of instruction: the grid's small models run, every instruction
+/// is timed, and a curve is fitted to each kind.
 ///
-/// Only kinds that a family, precision and recomputation have in common are comparable, so they are calibrated
-/// together. Takes about two seconds.
-package struct MachineCalibration: Codable, Hashable, Sendable {
-  package let threads: Int
-  private let costs: [String: FittedCost]
-  /// Seconds of a step outside its instructions.
-  private let stepOverhead: Double
-
-  /// A model of the grid and its batch.
-  private struct Point {
-    let hidden, layers, vocabulary, sequence, batch: Int
+/// With several ranks all run at the same time, as they will in training, so that what they share (memory bandwidth,
+/// caches) and what they wait for each other is in the curves.
+package struct MachineCalibration {
+  private let threads: Int
+  private let place: RankPlace
+  /// An instruction of a step, its work under each size of cache, and how long it took.
+  private struct Timed {
+    let works: [InstructionWork]
+    let seconds: Double
   }
+  private var timed: [Timed] = []
+  /// Seconds of steps that no instruction accounts for.
+  private var outside: [Double] = []
 
-  private static let grid = [
-    Point(hidden: 64, layers: 2, vocabulary: 512, sequence: 64, batch: 2),
-    Point(hidden: 128, layers: 2, vocabulary: 1024, sequence: 128, batch: 2),
-    Point(hidden: 128, layers: 1, vocabulary: 512, sequence: 64, batch: 16),
-    Point(hidden: 256, layers: 2, vocabulary: 1024, sequence: 128, batch: 4),
-    Point(hidden: 192, layers: 2, vocabulary: 4096, sequence: 256, batch: 2),
-    Point(hidden: 384, layers: 1, vocabulary: 2048, sequence: 64, batch: 8),
-    Point(hidden: 512, layers: 2, vocabulary: 8192, sequence: 128, batch: 2),
-    Point(hidden: 320, layers: 1, vocabulary: 1024, sequence: 256, batch: 8),
-  ]
+  /// Sizes among which the measured cache is chosen.
+  private static let cacheSizes = [1, 2, 4, 8, 16, 32].map { $0 << 20 }
 
-  /// Runs after the warm-up, of which the median counts.
-  private static let repeats = 5
-
-  /// Measures the machine for programs like this one.
-  ///
-  /// - Parameters:
-  ///   - model: whose family, ratio of heads and biases the grid's models take over.
-  ///   - settings: whose precision, recomputation and optimizer they take over.
+  /// Measures the machine for programs like the subjects'; all ranks of `place` call it. Takes one to three seconds a
+  /// subject. Gives the first rank's curves.
   package static func measure(
-    like model: ModelConfiguration, _ settings: TrainingProgramSettings, threads: Int
-  ) throws -> MachineCalibration {
-    var samples: [String: [FittedCost.Sample]] = [:]
-    var overheads: [Double] = []
-    for point in grid {
-      var small = model
-      small.layerCount = point.layers
-      small.hiddenSize = point.hidden
-      // A power of two, so that it divides every hidden size of the grid.
-      small.headSize = model.headSize >= 64 ? 64 : model.headSize >= 32 ? 32 : 16
-      small.headCount = point.hidden / small.headSize
-      let group = max(1, model.headCount / max(1, model.keyValueHeadCount))
-      small.keyValueHeadCount =
-        small.headCount.isMultiple(of: group) ? small.headCount / group : small.headCount
-      small.intermediateSize = max(8, point.hidden * model.intermediateSize / model.hiddenSize / 8 * 8)
-      small.vocabularySize = point.vocabulary
-      small.maximumSequenceLength = point.sequence
-      var batch = settings
-      batch.microBatchSize = point.batch
-      batch.sequenceLength = point.sequence
-      batch.evaluates = false
-      batch.layout = ParallelLayout()
-      let executor = try Executor(.training(small, batch), threads: threads)
-      executor.initializeParameters(seed: 1)
-      overheads.append(try collect(executor, small, batch, &samples))
+    _ subjects: [CalibrationGrid.Subject], threads: Int, place: RankPlace = .alone()
+  ) throws -> MeasuredProcessor.Sharing {
+    var calibration = MachineCalibration(threads: threads, place: place)
+    for subject in subjects {
+      for index in CalibrationGrid.points.indices { try calibration.run(index, subject) }
     }
-    return MachineCalibration(
-      threads: threads, costs: samples.mapValues { FittedCost($0) },
-      stepOverhead: overheads.sorted()[overheads.count / 2])
+    return calibration.sharing
   }
 
-  /// Adds a sample an instruction; returns the seconds of a step that no instruction accounts for.
-  private static func collect(
-    _ executor: Executor, _ model: ModelConfiguration, _ settings: TrainingProgramSettings,
-    _ samples: inout [String: [FittedCost.Sample]]
-  ) throws -> Double {
+  private init(threads: Int, place: RankPlace) {
+    self.threads = threads
+    self.place = place
+  }
+
+  /// Runs a point: steps that are timed instruction by instruction and steps that are timed whole, in turn, after one
+  /// of each to warm up.
+  private mutating func run(_ index: Int, _ subject: CalibrationGrid.Subject) throws {
+    let (point, model, settings) = CalibrationGrid.program(index, subject)
+    let program = StepProgram.training(model, settings)
+    let executor = try Executor(program, threads: threads, ranks: place.groups(program.mesh))
+    executor.initializeParameters(seed: 1)
+    try executor.gatherWeights()
     let loop = StepLoop(
-      executor, microbatches: 1, samplesPerMicrobatch: settings.microBatchSize, optimizer: settings.optimizer)
-    let source = MadeUpTokens(
-      vocabularySize: model.vocabularySize, sequenceLength: settings.sequenceLength)
-    let scale = settings.precision.scalesLoss ? LossScale() : nil
-    var times: [Segment.Kind: [[Double]]] = [:]
-    var outside: [Double] = []
-    for step in 1...repeats + 1 {
-      var inside = 0.0
-      let outcome = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) {
+      executor, microbatches: point.microbatches, samplesPerMicrobatch: point.batch,
+      optimizer: settings.optimizer, world: place.world)
+    let source = MadeUpTokens(vocabularySize: model.vocabularySize, sequenceLength: point.sequence)
+    let scale = LossScale.withoutSkips(settings.precision)
+    var times: [[Double]] = []
+    var whole: [Double] = []
+    for step in 0...point.steps {
+      var seconds: [Double] = []
+      _ = try loop.run(step: 2 * step + 1, learningRate: 1e-4, scale: scale, source) {
         kind, microbatch, isLast in
-        var seconds: [Double] = []
         try executor.run(kind, microbatch: microbatch, isLast: isLast) { seconds.append($0.seconds) }
-        inside += seconds.reduce(0, +)
-        if step > 1 { times[kind, default: []].append(seconds) }
       }
-      if step > 1 { outside.append(outcome.seconds - inside) }
+      let outcome = try loop.run(step: 2 * step + 2, learningRate: 1e-4, scale: scale, source)
+      guard step > 0 else { continue }
+      times.append(seconds)
+      whole.append(outcome.seconds)
     }
-    for segment in executor.program.segments {
-      guard let runs = times[segment.kind], let first = runs.first else { continue }
-      for index in first.indices {
-        let seconds = runs.map { $0[index] }.sorted()[runs.count / 2]
-        let instruction = segment.instructions[index]
-        samples[Self.kind(instruction), default: []].append(FittedCost.Sample(instruction.cost, seconds))
-      }
+    let works = Self.cacheSizes.map {
+      StepWork(
+        program, executor.plan, microbatches: point.microbatches, at: executor.position, cacheBytes: $0
+      ).entries
     }
-    return outside.sorted()[outside.count / 2]
+    require(
+      works[0].count == times[0].count,
+      "calibration: \(times[0].count) instructions ran, \(works[0].count) are planned")
+    var inside = 0.0
+    for position in works[0].indices {
+      let seconds = median(times.map { $0[position] })
+      inside += seconds
+      timed.append(Timed(works: works.map { $0[position].work }, seconds: seconds))
+    }
+    outside.append(max(0, median(whole) - inside))
   }
 
-  /// What instructions are compared with each other.
-  private static func kind(_ instruction: Instruction) -> String { instruction.op.name }
+  private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
-  /// Seconds of a step of `microbatches` passes; nil where the program has a kind that the grid does not.
-  package func stepSeconds(_ program: StepProgram, microbatches: Int) -> Double? {
-    var sum = stepOverhead
-    for segment in program.segments {
-      let repeats: Double
-      switch segment.kind {
-      case .forward, .backward: repeats = Double(microbatches)
-      case .synchronise, .optimizer: repeats = 1
-      default: continue
+  /// The curves under the cache that explains the times best.
+  private var sharing: MeasuredProcessor.Sharing {
+    var best: (error: Double, cache: Int, curves: [String: MeasuredCurve])?
+    for (size, cache) in Self.cacheSizes.enumerated() {
+      let kinds = Dictionary(grouping: timed) { $0.works[size].kind }
+      let curves = kinds.mapValues { list in
+        MeasuredCurve(
+          fitting: list.map { MeasuredCurve.Sample($0.works[size].values, seconds: $0.seconds) })
       }
-      for instruction in segment.instructions {
-        guard let cost = costs[Self.kind(instruction)] else { return nil }
-        sum += repeats * cost.seconds(instruction.cost)
+      // Weighed by time: what a step spends longest on has to be right.
+      let error = timed.reduce(0.0) { sum, one in
+        let work = one.works[size]
+        return sum + abs((curves[work.kind]?.seconds(work.values) ?? 0) - one.seconds)
       }
+      if best == nil || error < (best?.error ?? 0) { best = (error, cache, curves) }
     }
-    return sum
+    return MeasuredProcessor.Sharing(
+      ranks: place.world.size, threads: threads, cacheBytes: best?.cache ?? 0,
+      stepSeconds: median(outside), curves: best?.curves ?? [:])
   }
 }

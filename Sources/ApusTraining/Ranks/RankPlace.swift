@@ -22,7 +22,9 @@ package struct RankPlace: Sendable {
   package var isAlone: Bool { world.size == 1 }
 
   /// Threads of this rank: as many as asked for, or an equal part of the machine's cores.
-  package func threads(asked: Int) -> Int {
+  package func threads(asked: Int) -> Int { Self.threads(asked: asked, ranksOnMachine: ranksOnMachine) }
+
+  package static func threads(asked: Int, ranksOnMachine: Int) -> Int {
     asked > 0 ? asked : max(1, ArithmeticLibrary.defaultThreads / ranksOnMachine)
   }
 

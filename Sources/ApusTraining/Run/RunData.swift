@@ -14,6 +14,18 @@ package struct RunData {
 
   package var trainingTokens: Int { trainingFiles.reduce(0) { $0 + $1.count } }
 
+  /// What tells the data of one rank from another's: the numbers of tokens, and a checksum of up to 65,536 of each
+  /// file's, spread over it.
+  var fingerprint: String {
+    let files = trainingFiles + (validation?.files ?? [])
+    return files.map { file in
+      let step = max(1, file.count / 65_536)
+      let sample = stride(from: 0, to: file.count, by: step).map { file[$0] }
+      let checksum = sample.withUnsafeBytes { TextChecksum.of($0) }
+      return "\(file.count) tokens \(String(checksum, radix: 16))"
+    }.joined(separator: ", ")
+  }
+
   /// Trains or loads the tokenizer and turns texts into token files below the run folder.
   ///
   /// - Parameters:

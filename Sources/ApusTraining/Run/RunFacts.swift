@@ -14,6 +14,8 @@ package struct RunFacts: Codable, Hashable, Sendable {
   package var cores: Int
   package var threads: Int
   package var memoryBytes: Int
+  /// The step as it was foreseen, and at the end of the run as it was measured.
+  package var step: StepComparison?
 
   /// The version of Apus, the same everywhere it is shown.
   package static let version = "0.1.0"

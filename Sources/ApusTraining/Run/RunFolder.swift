@@ -17,6 +17,7 @@ package struct RunFolder: Sendable {
   package var tensorBoard: URL { url.appendingPathComponent("tensorboard") }
   package var report: URL { url.appendingPathComponent("report.html") }
   package var sample: URL { url.appendingPathComponent("sample.txt") }
+  var lock: URL { url.appendingPathComponent("lock") }
 
   /// What to do with a folder that already holds a run.
   package enum Start: Hashable, Sendable {
@@ -87,7 +88,29 @@ package struct RunFolder: Sendable {
     do { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) } catch {
       throw .writing(path: url.path, reason: "the folder cannot be made; check the path and its permissions")
     }
-    return try RunClaim(url.appendingPathComponent("lock").path, folder: url.path)
+    return try RunClaim(lock.path, folder: url.path)
+  }
+
+  /// Writes `run.json`.
+  func write(_ facts: RunFacts) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    try write(String(decoding: try encoder.encode(facts), as: UTF8.self) + "\n", to: self.facts)
+  }
+
+  /// What `run.json` says; nil where it cannot be read.
+  package var recordedFacts: RunFacts? {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return (try? Data(contentsOf: facts)).flatMap { try? decoder.decode(RunFacts.self, from: $0) }
+  }
+
+  /// Writes a run's step into its `run.json`; the rest stays as it was when the run began.
+  func rewrite(step: StepComparison) throws {
+    guard var facts = recordedFacts else { return }
+    facts.step = step
+    try write(facts)
   }
 
   /// Writes a small text file whole or not at all.

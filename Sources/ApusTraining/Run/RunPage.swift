@@ -10,6 +10,8 @@ enum RunPage {
     _ setup: TrainingSetup, _ facts: RunFacts, status: String, samples: [RunReport.Sample]
   ) -> RunReport {
     let model = setup.model
+    let ranks = setup.configuration.layout.ranks
+    let isAlone = setup.place.isAlone
     return RunReport(
       name: setup.folder.url.lastPathComponent, status: status, started: facts.started,
       model: "\(model.family == .gpt2 ? "GPT-2" : "Llama"), \(model.layerCount) layers, hidden size "
@@ -18,9 +20,9 @@ enum RunPage {
       configurationYAML: setup.configuration.resolvedYAML,
       machine: [
         .init("Processor", facts.processor), .init("Cores", "\(facts.cores)"),
-        .init("Threads", "\(facts.threads)"), .init("Memory", "\(ByteCount(facts.memoryBytes))"),
-        .init("System", facts.operatingSystem),
-      ],
+        .init("Threads", "\(facts.threads)\(isAlone ? "" : " a rank")"),
+        .init("Memory", "\(ByteCount(facts.memoryBytes))"), .init("System", facts.operatingSystem),
+      ] + (isAlone ? [] : [.init("Ranks", "\(ranks.worldSize): \(TrainingSetup.layoutText(ranks))")]),
       versions: [
         .init("Apus", facts.apusVersion), .init("Compiler", facts.compiler),
         .init("Arithmetic", facts.arithmetic),
@@ -30,7 +32,7 @@ enum RunPage {
         "Utilisation counts 6 FLOPs a parameter and token, causal attention as half, no recomputation, against "
           + "the peak measured at the start of the run.",
         "The head and the loss are computed in the backward segment, so forward time excludes them.",
-      ])
+      ] + (isAlone ? [] : ["Memory, times and communication are the first rank's."]))
   }
 
   private static func memory(_ executor: Executor) -> RunReport.Memory {

@@ -1,25 +1,35 @@
-import ApusCheckpoint
 import ApusData
 import ApusReport
 
 /// Text that a run's model writes at its end.
-enum RunSample {
-  /// Continues `prompt` with moderate randomness; the seed is fixed, so the same weights write the same text.
-  ///
-  /// - Parameter checkpoint: the step to read weights from where no rank holds them all.
-  static func write(
-    _ prompt: String, count: Int, _ tokenizer: Tokenizer, _ setup: TrainingSetup, checkpoint: Int?
-  ) throws -> RunReport.Sample {
-    let generator = try Generator(
-      setup.model, capacity: setup.model.maximumSequenceLength, threads: setup.threads)
-    let (from, to) = (WeightExchange(setup.executor), WeightExchange(generator.executor))
-    if setup.place.isAlone {
-      for (source, destination) in zip(from.parts(.weights), to.parts(.weights)) {
-        _ = destination.values.update(fromContentsOf: source.values)
-      }
-    } else if let checkpoint {
-      try to.read(from: CheckpointReader(opening: setup.store.url(of: checkpoint), verifying: false))
+struct RunSample {
+  private let prompt: String
+  private let tokenizer: Tokenizer
+  private let generator: Generator
+
+  /// Takes the weights as they are from all ranks, which call this together. Gives nil on all but the first, and
+  /// where there is no tokenizer.
+  init?(_ prompt: String, _ setup: TrainingSetup) throws {
+    guard let tokenizer = setup.data.tokenizer else { return nil }
+    let generator =
+      setup.place.isFirst
+      ? try Generator(setup.model, capacity: setup.model.maximumSequenceLength, threads: setup.threads) : nil
+    let destinations = generator.map { generator in
+      Dictionary(
+        uniqueKeysWithValues: WeightExchange(generator.executor).parts(.weights).map { ($0.name, $0.values) })
     }
+    let whole = WholeTensors(executor: setup.executor, group: setup.place.world.data)
+    try whole.forEach(
+      { $0.weightsOfRecord },
+      {
+        _ = destinations?[$0.part.name]?.update(fromContentsOf: $0.values)
+      })
+    guard let generator else { return nil }
+    (self.prompt, self.tokenizer, self.generator) = (prompt, tokenizer, generator)
+  }
+
+  /// Continues the prompt with moderate randomness; the seed is fixed, so the same weights write the same text.
+  func write(count: Int) -> RunReport.Sample {
     var tokens: [Int32] = []
     generator.generate(
       tokenizer.encode(prompt), count: count, choosing: Sampling(temperature: 0.8, topK: 50, seed: 1)

@@ -23,10 +23,12 @@ package struct TrainingRun: ~Copyable {
     package var folder: String
     /// Whether a signal ended the run before its last step.
     package var wasStopped: Bool
+    /// The step as it was foreseen and as it was measured.
+    package var step: StepComparison
   }
 
   private let setup: TrainingSetup
-  private let facts: RunFacts
+  private var facts: RunFacts
   private let peak: Double
   private let flopsPerToken: Double
   /// The first rank's; nil elsewhere.
@@ -36,6 +38,9 @@ package struct TrainingRun: ~Copyable {
   private var tokensSeen: Int
   private var noiseScale = NoiseScale()
   private var lossScale: LossScale?
+  private let foreseen: StepForesight
+  private var stepTimes = StepTimes()
+  private var communication: [StepRecord.AxisCommunication] = []
 
   private var configuration: Configuration { setup.configuration }
   private var training: TrainingSection { setup.configuration.training }
@@ -45,9 +50,10 @@ package struct TrainingRun: ~Copyable {
   /// - Parameters:
   ///   - descriptor: where progress is shown; standard output by default.
   ///   - place: this rank among those that train together; all ranks prepare at the same time.
+  ///   - foresight: how fast this machine is, for what is foreseen of a step.
   package init(
     _ configuration: Configuration, start: RunFolder.Start, command: [String], descriptor: Int32 = 1,
-    place: RankPlace = .alone()
+    place: RankPlace = .alone(), foresight: StepForesight.Source = .nothing
   ) throws {
     var progress = ProgressLine(
       descriptor: descriptor, stepCount: configuration.training.steps, logEvery: configuration.output.logEvery
@@ -62,14 +68,16 @@ package struct TrainingRun: ~Copyable {
         "machine: \(setup.threads * place.world.size) threads, \((peak / 1e9).formatted(decimals: 0)) GFLOP/s "
           + "measured on \(own.peakText), \(ArithmeticLibrary.description)")
     }
-    let facts = RunFacts(command: command, threads: setup.threads)
+    let foreseen = try StepForesight.make(foresight, setup)
+    if place.isFirst, let seconds = foreseen.stepSeconds {
+      progress.note("foresight: a step of \(DurationWords.text(seconds))")
+    }
+    var facts = RunFacts(command: command, threads: setup.threads)
+    facts.step = StepComparison(foreseen: foreseen)
     let folder = setup.folder
     let resumed = start == .resume ? setup.firstStep : nil
     if start != .resume, place.isFirst {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-      encoder.keyEncodingStrategy = .convertToSnakeCase
-      try folder.write(String(decoding: try encoder.encode(facts), as: UTF8.self) + "\n", to: folder.facts)
+      try folder.write(facts)
     }
     // The average over the steps so far is what their records say.
     var noiseScale = NoiseScale()
@@ -89,6 +97,7 @@ package struct TrainingRun: ~Copyable {
     self.setup = setup
     self.peak = peak
     self.facts = facts
+    self.foreseen = foreseen
     self.metrics = metrics
     self.events = events
     self.progress = progress
@@ -105,7 +114,7 @@ package struct TrainingRun: ~Copyable {
     let loop = StepLoop(
       setup.executor, batches: BatchSchedule(training), samplesPerMicrobatch: training.microBatchSize,
       optimizer: setup.settings.optimizer, dropoutSeed: UInt64(bitPattern: Int64(training.seed)),
-      measuresNoise: setup.place.isAlone, world: setup.place.world)
+      measuresNoise: true, world: setup.place.world)
     let rate = LearningRate(training)
     var (loss, speed, step) = (Double.nan, Throughput(), setup.firstStep)
     var validation: Validation.Result?
@@ -133,6 +142,11 @@ package struct TrainingRun: ~Copyable {
       let scaleOfStep = lossScale?.value
       lossScale?.record(outcome)
       speed.add(tokens: outcome.tokens, seconds: outcome.seconds)
+      // Steps of a ramp are others than the one that is foreseen.
+      if loop.batches.microbatches(ofStep: step) == training.gradientAccumulation {
+        stepTimes.add(outcome.seconds)
+        communication = outcome.communicationRecords ?? []
+      }
       loss = outcome.loss
       let isLast = step == training.steps
       validation = nil
@@ -151,13 +165,26 @@ package struct TrainingRun: ~Copyable {
     let wasStopped = step < training.steps
     if wasStopped { note("stopped by a signal after step \(step)") }
     let status = wasStopped ? "stopped by a signal after step \(step)" : "finished"
+    let comparison = StepComparison(foreseen: foreseen, measured: measuredStep)
+    facts.step = comparison
+    if setup.place.isFirst { try setup.folder.rewrite(step: comparison) }
     let (folder, peak, flopsPerToken) = (setup.folder.url.path, peak, flopsPerToken)
     try finish(step: step, status: status, saves: wasStopped || configuration.checkpoint.atEnd)
     return Summary(
       steps: step, loss: loss, validationLoss: validation?.loss,
       validationBitsPerByte: validation?.bitsPerByte, tokensPerSecond: speed.value,
       shareOfPeak: speed.value * flopsPerToken / peak, seconds: watch.seconds, folder: folder,
-      wasStopped: wasStopped)
+      wasStopped: wasStopped, step: comparison)
+  }
+
+  /// Nil before the first step.
+  private var measuredStep: StepMeasurement? {
+    stepTimes.median.map {
+      StepMeasurement(
+        stepSeconds: $0, arenaBytes: setup.executor.arenaHighWater,
+        residentBytes: ProcessMemory.peakResidentBytes,
+        sentBytes: Dictionary(uniqueKeysWithValues: communication.map { ($0.axis, $0.bytes) }))
+    }
   }
 
   /// Shows a line, on the first rank.
@@ -215,24 +242,18 @@ package struct TrainingRun: ~Copyable {
   private consuming func finish(step: Int, status: String, saves: Bool) throws {
     if saves { try save(step) }
     let place = setup.place
-    _ = try place.firstAlone("writing sample and report") { try conclude(step: saves ? step : nil, status) }
+    let sample = try configuration.output.samplePrompt.flatMap { try RunSample($0, setup) }
+    _ = try place.firstAlone("writing sample and report") { try conclude(status, sample) }
     if place.isFirst { progress.finish() }
   }
 
   /// Sample and report, on the first rank.
-  ///
-  /// - Parameter step: of the checkpoint just saved, if one was.
-  private mutating func conclude(step: Int?, _ status: String) throws {
+  private mutating func conclude(_ status: String, _ sample: RunSample?) throws {
     var samples: [RunReport.Sample] = []
-    if let prompt = configuration.output.samplePrompt, let tokenizer = setup.data.tokenizer {
-      if setup.place.isAlone || step != nil {
-        let sample = try RunSample.write(
-          prompt, count: configuration.output.sampleTokens, tokenizer, setup, checkpoint: step)
-        try setup.folder.write(sample.prompt + sample.continuation + "\n", to: setup.folder.sample)
-        samples.append(sample)
-      } else {
-        note("sample: several ranks write one from a checkpoint, and none was saved")
-      }
+    if let sample {
+      let text = sample.write(count: configuration.output.sampleTokens)
+      try setup.folder.write(text.prompt + text.continuation + "\n", to: setup.folder.sample)
+      samples.append(text)
     }
     guard configuration.output.report else { return }
     let records = try MetricsFile.read(path: setup.folder.metrics.path)

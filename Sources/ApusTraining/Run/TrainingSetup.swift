@@ -46,18 +46,11 @@ struct TrainingSetup {
     }
     let fixedVocabulary = model.vocabularySize > 0 ? model.vocabularySize : nil
     if fixedVocabulary == nil { model.vocabularySize = configuration.data.tokenizerVocabularySize }
-    var settings = TrainingProgramSettings(
-      microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
-      evaluates: configuration.data.hasValidation, layout: configuration.layout.ranks,
-      communication: configuration.layout.communication)
-    settings.dropout = training.dropout
     try configuration.check(shape: model, tokenizerVocabularySize: 0)
     let catalogue = CPUCatalogue(threads: threads)
-    settings.recomputation = try training.recomputation.settings(
-      for: model, settings, workspace: catalogue.workspace)
     try Executor.checkFit(
-      .training(model, settings), threads: threads, ranksOnMachine: place.ranksOnMachine)
+      .training(model, configuration.programSettings(for: model, workspace: catalogue.workspace)),
+      threads: threads, ranksOnMachine: place.ranksOnMachine)
 
     if let from = configuration.model.from, start == .overwrite, folder.contains(from) {
       throw TrainingError.runFolder(
@@ -75,7 +68,10 @@ struct TrainingSetup {
       return (claim: claim, data: try openData(reusing: start == .resume))
     }
     claim = prepared?.claim
+    try RankAgreement.checkFolder(folder, claim, place.world)
     data = try prepared?.data ?? openData(reusing: true)
+    try RankAgreement.checkSame(
+      data.fingerprint, "reads other data", "give all ranks the same files", place.world)
     model.vocabularySize = data.vocabularySize
     self.model = model
     try configuration.check(
@@ -89,14 +85,13 @@ struct TrainingSetup {
       weights: data.weights.count > 1 ? data.weights : nil,
       sequenceLength: training.sequenceLength, vocabularySize: model.vocabularySize,
       seed: UInt64(bitPattern: Int64(configuration.data.seed)), shuffle: configuration.data.shuffle)
-    // A budget is kept for the final vocabulary.
-    settings.recomputation = try training.recomputation.settings(
-      for: model, settings, workspace: catalogue.workspace)
-    self.settings = settings
+    // A memory budget is kept for the final vocabulary.
+    settings = try configuration.programSettings(for: model, workspace: catalogue.workspace)
     let program = StepProgram.training(model, settings)
     executor = try Executor(program, threads: threads, ranks: place.groups(program.mesh))
     note(Self.planLine(program, executor.plan))
     if !place.isAlone { note(Self.ranksLine(configuration.layout, threads)) }
+    executor.markEnd()
     executor.initializeParameters(seed: UInt64(bitPattern: Int64(training.seed)))
     try executor.gatherWeights()
 
@@ -160,26 +155,22 @@ struct TrainingSetup {
   }
 
   private static func ranksLine(_ layout: LayoutSection, _ threads: Int) -> String {
-    let ranks = layout.ranks
+    "ranks: \(layoutText(layout.ranks)), \(threads) thread\(threads == 1 ? "" : "s") each; memory is that of one "
+      + "rank"
+  }
+
+  /// `data 2, ZeRO-3 x tensor 2 with sequence parallelism`.
+  static func layoutText(_ ranks: ParallelLayout) -> String {
     let sharding = ranks.zeroStage > 0 ? ", ZeRO-\(ranks.zeroStage)" : ""
+    let groups = ranks.shardDegree.map { " in groups of \($0)" } ?? ""
     let sequence = ranks.sequenceParallel ? " with sequence parallelism" : ""
-    return "ranks: data \(ranks.data)\(sharding) x tensor \(ranks.tensor)\(sequence), \(threads) "
-      + "thread\(threads == 1 ? "" : "s") each; memory is that of one rank"
+    return "data \(ranks.data)\(sharding)\(groups) x tensor \(ranks.tensor)\(sequence)"
   }
 
   private static func planLine(_ program: StepProgram, _ plan: MemoryPlan) -> String {
     "plan: \(program.parameterCount.grouped) parameters, \(ByteCount(plan.totalBytes)) of memory "
       + "(\(ByteCount(plan.persistentBytes)) kept, \(ByteCount(plan.transientBytes)) for activations and workspace), "
       + "\((plan.waste * 100).formatted(decimals: 1)) % above the lower bound"
-  }
-}
-
-extension OptimizerSettings {
-  package init(_ training: TrainingSection) {
-    self.init(
-      beta1: training.beta1, beta2: training.beta2, epsilon: training.epsilon,
-      weightDecay: training.weightDecay, decaysVectors: training.decay == .all,
-      maximumNorm: training.gradientClip)
   }
 }
 

@@ -6,8 +6,8 @@
 ///     tr(Σ) = (|G_b|² - |G_B|²) / (1/b - 1/B)
 ///
 /// Source: McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", appendix A.1. The smaller batch is
-/// the step's first micro-batch, whose gradient stands alone in the buffers before the second is added; the
-/// micro-batches' own norms cost one more sweep over the gradients. Both are token-weighted means.
+/// the step's first micro-batch (`GradientPart`), whose norm costs one more sweep over the gradients. Both are
+/// token-weighted means.
 package struct GradientNoise: Hashable, Sendable {
   /// |G|², the squared norm of the true gradient.
   package var signal: Double

@@ -71,7 +71,7 @@ package struct StepLoop {
   ///   - batches: micro-batches of one replica.
   ///   - dropoutSeed: with step and position it says what dropout drops.
   ///   - measuresNoise: whether steps of several micro-batches also measure the norm of the first one's
-  ///     gradient: one more sweep over the gradients. Only with one rank.
+  ///     gradient: one more sweep over the gradients, see `GradientPart`.
   ///   - world: the ranks that train together; nil where there is one.
   package init(
     _ executor: Executor, batches: BatchSchedule, samplesPerMicrobatch: Int, optimizer: OptimizerSettings,
@@ -148,7 +148,8 @@ package struct StepLoop {
       optimizerSeconds: 0, dataSeconds: 0)
     let (inputs, targetIds) = (executor.ints(program.tokens), executor.ints(targets))
     let microbatches = batches.microbatches(ofStep: step)
-    var first = (tokens: 0, squaredNorm: 0.0)
+    var first = 0
+    var small: GradientPart.Measured?
     func load(_ microbatch: Int) throws -> Int {
       try source.fill(
         inputs: inputs, targets: targetIds,
@@ -160,7 +161,7 @@ package struct StepLoop {
     outcome.dataSeconds += try Stopwatch.measure {
       for microbatch in 0..<microbatches {
         outcome.tokens += try load(microbatch)
-        if microbatch == 0 { first.tokens = outcome.tokens }
+        if microbatch == 0 { first = outcome.tokens }
       }
     }
     (outcome.tokens, outcome.isStopRequested) = try total(
@@ -186,10 +187,10 @@ package struct StepLoop {
         default: outcome.optimizerSeconds += seconds
         }
         if measuresNoise, kind == .backward, microbatch == 0, microbatches > 1 {
-          // The gradient of the first micro-batch stands alone in the buffers: the norm's segment measures it,
-          // and again at the end.
-          outcome.optimizerSeconds += try Stopwatch.measure { try execute(.synchronise, 0, false) }
-          first.squaredNorm = pow(Double(executor.floats(norm)[0]), 2)
+          let part = GradientPart(executor, world, ownTokens: first, stepTokens: outcome.tokens)
+          outcome.optimizerSeconds += try Stopwatch.measure {
+            small = try part?.measure(loss, norm) { try execute(.synchronise, 0, false) }
+          }
         }
       case .gate:
         outcome.loss = Double(executor.floats(loss)[0])
@@ -205,7 +206,11 @@ package struct StepLoop {
         }
       }
     }
-    outcome.noise = noise(first, outcome)
+    outcome.noise = small.flatMap { part in
+      guard part.tokens < outcome.tokens else { return nil }
+      return GradientNoise(
+        small: (part.tokens, part.squaredNorm), big: (outcome.tokens, pow(outcome.gradientNorm, 2)))
+    }
     outcome.seconds = clock.seconds
     for (axis, counters) in executor.communication {
       outcome.communication[axis] = counters - (before[axis] ?? CommunicationCounters())
@@ -221,18 +226,6 @@ package struct StepLoop {
     words[DropoutKey.seedHigh.rawValue] = Int32(truncatingIfNeeded: dropoutSeed >> 32)
     words[DropoutKey.step.rawValue] = Int32(truncatingIfNeeded: step)
     words[DropoutKey.firstRow.rawValue] = 0
-  }
-
-  /// The gradient's noise from the norms of the first micro-batch's part and of the whole.
-  private func noise(_ first: (tokens: Int, squaredNorm: Double), _ outcome: StepOutcome) -> GradientNoise? {
-    guard first.squaredNorm > 0, first.squaredNorm.isFinite, first.tokens > 0, first.tokens < outcome.tokens
-    else {
-      return nil
-    }
-    // Tokens weigh 1 / (tokens of the step): the first part is that much smaller than its own mean.
-    let weight = pow(Double(outcome.tokens) / Double(first.tokens), 2)
-    return GradientNoise(
-      small: (first.tokens, first.squaredNorm * weight), big: (outcome.tokens, pow(outcome.gradientNorm, 2)))
   }
 
   /// Names of the first parameters with a gradient that is not finite.

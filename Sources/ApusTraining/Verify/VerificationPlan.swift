@@ -43,7 +43,10 @@ package struct VerificationPlan {
     let structures = models.flatMap { Self.structures($0.name, $0.model, maximumRanks) }
     for structure in structures { open.formUnion(Self.possiblePairs(structure)) }
     pairs = open.count
-    for (index, structure) in structures.enumerated() { append(filled(structure, turn: index)) }
+    // Every structure once in float32, where the tolerances are narrowest.
+    for (index, structure) in structures.enumerated() {
+      append(filled(structure, turn: index, without: "precision"))
+    }
     for structure in structures {
       while let best = bestFor(structure) { append(best) }
     }
@@ -61,9 +64,11 @@ package struct VerificationPlan {
   }
 
   /// Options chosen one after the other, each to make as many new pairs as possible.
-  private func filled(_ structure: VerificationCase, turn: Int) -> VerificationCase {
+  ///
+  /// - Parameter without: an option that keeps its first value.
+  private func filled(_ structure: VerificationCase, turn: Int, without: String? = nil) -> VerificationCase {
     var chosen = structure
-    for (number, option) in Self.options.enumerated() {
+    for (number, option) in Self.options.enumerated() where option.name != without {
       var best = (gain: -1, value: 0)
       for step in 0..<option.count {
         let value = (step + turn + number) % option.count
@@ -94,7 +99,8 @@ package struct VerificationPlan {
   private static func structures(
     _ name: String, _ model: ModelConfiguration, _ maximumRanks: Int
   ) -> [VerificationCase] {
-    var result = [VerificationCase(name, model, ParallelLayout())]
+    let length = VerificationCase.sequenceLength(model, maximumRanks: maximumRanks)
+    var result = [VerificationCase(name, model, ParallelLayout(), sequenceLength: length)]
     for tensor in 1...maximumRanks where model.tensorDegreeProblem(tensor) == nil {
       for data in 1...maximumRanks where data * tensor > 1 && data * tensor <= maximumRanks {
         for zeroStage in 0...(data > 1 ? 3 : 0) {
@@ -104,7 +110,7 @@ package struct VerificationPlan {
               let layout = ParallelLayout(
                 data: data, tensor: tensor, zeroStage: zeroStage, shardDegree: shardDegree,
                 sequenceParallel: sequenceParallel)
-              result.append(VerificationCase(name, model, layout))
+              result.append(VerificationCase(name, model, layout, sequenceLength: length))
             }
           }
         }
@@ -131,8 +137,11 @@ package struct VerificationPlan {
     Option(
       name: "accumulation", count: 3, value: { "\($0.accumulation)" }, set: { $0.accumulation = $1 + 1 }),
     Option(
-      name: "recomputation", count: 3, value: { "\($0.recomputation)" },
-      set: { $0.recomputation = [.none, .selective, .full][$1] }),
+      name: "recomputation", count: VerifiedRecomputation.allCases.count,
+      value: { $0.recomputation.rawValue }, set: { $0.recomputation = VerifiedRecomputation.allCases[$1] }),
+    Option(
+      name: "precision", count: VerificationCase.precisions.count, value: { $0.precision.name },
+      set: { $0.precision = VerificationCase.precisions[$1] }),
     Option(
       name: "micro-batch", count: 2, value: { "\($0.microBatchSize)" }, set: { $0.microBatchSize = $1 + 1 }),
     Option(

@@ -49,4 +49,8 @@ int apus_mpi_test(apus_mpi_request *request, int *done);
 
 // Lets the calling thread sleep for as little as it asks: Linux otherwise adds 50 microseconds.
 void apus_sleep_precisely(void);
+
+// Starts a program in a process group of its own, with nothing to read and no signal blocked; it is asked to end
+// (SIGTERM) when the calling thread does. `words` end with a null. Returns its process, or -1 with errno set.
+int apus_spawn_group(char *const words[]);
 #endif

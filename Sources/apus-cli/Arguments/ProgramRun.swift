@@ -1,11 +1,13 @@
+import ApusCommunication
 import ApusConfiguration
+import ApusRuntime
 import Foundation
 
 extension CommandTable {
   /// Runs what the words ask for and returns the exit status.
   ///
-  /// 0: done. 2: a mistake on the command line or in a configuration. 1: anything else. Errors go to
-  /// standard error, one `apus: ...` line each.
+  /// 0: done. 2: a mistake on the command line, in a configuration or in how ranks were started. 3: the memory
+  /// does not suffice. 1: anything else. Errors go to standard error, one `apus: ...` line each.
   package func run(_ words: [String]) -> Int32 {
     do {
       switch try request(for: words) {
@@ -17,8 +19,14 @@ extension CommandTable {
       return status.code
     } catch {
       writeError(error)
-      return error is UsageError || error is ConfigurationError ? ExitStatus.usage.code : 1
+      if let failure = error as? RuntimeFailure, failure.isOfMemory { return ExitStatus.memory.code }
+      return isUsersMistake(error) ? ExitStatus.usage.code : 1
     }
+  }
+
+  private func isUsersMistake(_ error: any Error) -> Bool {
+    if let error = error as? CommunicationError, case .launch = error { return true }
+    return error is UsageError || error is ConfigurationError
   }
 
   /// One line a problem, each with the program's name.

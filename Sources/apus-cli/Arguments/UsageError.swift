@@ -13,4 +13,6 @@ package struct ExitStatus: Error, Equatable {
 
   /// The user's mistake: bad command line or configuration.
   package static let usage = ExitStatus(code: 2)
+  /// A step needs more memory than there is.
+  package static let memory = ExitStatus(code: 3)
 }

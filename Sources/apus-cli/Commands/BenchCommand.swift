@@ -8,11 +8,11 @@ import ApusRuntime
 import ApusTraining
 import Foundation
 
-/// `apus bench`: what this machine reaches, and what a training step makes of it.
+/// `apus bench`: what this machine reaches, what a training step makes of it, and how fast steps are foreseen.
 enum BenchCommand {
   static let entry = CommandEntry.group(
-    name: "bench", summary: "Measure this machine, or training steps on it.",
-    commands: [Machine.self, Train.self, Kernels.self, BenchAttention.self])
+    name: "bench", summary: "Measure this machine, training steps on it, or forecasts.",
+    commands: [Machine.self, Train.self, Kernels.self, BenchAttention.self, BenchForesight.self])
 
   private static let threads = Option.value(
     "threads", "N", .integer(1...4096), help: "Threads to use (default: one a core).")
@@ -21,7 +21,15 @@ enum BenchCommand {
   enum Machine: Command {
     static let name = "machine"
     static let summary = "Measure matrix peak and memory bandwidth."
-    static let arguments = ArgumentsSpecification(options: [threads, .flag("json", help: "Print JSON.")])
+    static let arguments = ArgumentsSpecification(options: [
+      threads,
+      .value(
+        "hardware", "FILE",
+        help:
+          "Also measure every kind of instruction and write a description for --hardware of plan, forecast, "
+          + "train and sweep."),
+      .flag("json", help: "Print JSON."),
+    ])
 
     struct Result: Encodable {
       var measuredPeakFlopsPerSecond: Double
@@ -32,6 +40,7 @@ enum BenchCommand {
     }
 
     static func run(_ arguments: ParsedArguments) throws {
+      if let path = arguments.text("hardware") { try describe(path) }
       let measured = try MachineMeasurement.measure(
         threads: arguments.integer("threads") ?? ArithmeticLibrary.defaultThreads)
       if arguments.flag("json") {
@@ -59,6 +68,18 @@ enum BenchCommand {
       ])
       try print(table)
       try print(ArithmeticLibrary.description)
+    }
+
+    /// Writes the description.
+    private static func describe(_ path: String) throws {
+      let place = try OutputPlace(path, .file(named: "this-machine.yaml"))
+      let watch = Stopwatch()
+      let description = try ThisMachine.describe([.fp32, .bf16SummingInFloat32, .fp16])
+      try place.write(Array(description.yaml.utf8))
+      let sharings = description.measured?.sharings ?? []
+      StandardError.note(
+        "\(place.path): \(sharings.map { "\($0.curves.count) curves for \($0.ranks) x \($0.threads)" }.joined(separator: ", ")) "
+          + "(ranks x threads) in \(watch.seconds.formatted(decimals: 1)) s")
     }
   }
 
@@ -141,12 +162,15 @@ enum BenchCommand {
         "steps", "N", .integer(1...1_000_000), default: "10", help: "Timed steps, after two to warm up."),
       threads,
       .flag("profile", help: "Add a table of where the time goes, from one more step."),
+      .value(
+        "output", "FILE", help: "Write a trace of one more step of the first rank, for ui.perfetto.dev."),
       .flag("json", help: "Print JSON."),
     ])
 
     struct Report: Encodable, Sendable {
       var result: TrainingBenchmark.Result
       var operations: [TrainingBenchmark.OperationTime]?
+      var trace: String?
 
       enum CodingKeys: String, CodingKey { case operations }
 
@@ -181,6 +205,7 @@ enum BenchCommand {
       if arguments.flag("profile"), layout.ranks.worldSize > 1 {
         throw UsageError("--profile times the instructions of one rank; remove it or --layout")
       }
+      let tracePlace = try arguments.text("output").map { try OutputPlace($0, .file(named: "trace.json")) }
       let (timed, precision) = (model, training.precisionPolicy)
       let measured = try RankLaunch.run(
         layout, LaunchEnvironment(ProcessInfo.processInfo.environment)
@@ -191,10 +216,16 @@ enum BenchCommand {
           recomputation: .uniform(arguments.choice("recomputation", RecomputationPolicy.self) ?? .none),
           precision: precision, threads: place.threads(asked: arguments.integer("threads") ?? 0),
           layout: layout, place: place)
-        let result = try benchmark.run(steps: arguments.integer("steps") ?? 1)
-        return Report(result: result, operations: arguments.flag("profile") ? benchmark.profile() : nil)
+        let steps = arguments.integer("steps") ?? 1
+        var report = Report(result: try benchmark.run(steps: steps))
+        if arguments.flag("profile") { report.operations = benchmark.profile() }
+        if tracePlace != nil {
+          report.trace = try benchmark.trace(step: 3 + steps, title: arguments.required("model"))
+        }
+        return report
       }
       guard let measured else { return }
+      if let tracePlace, let trace = measured.trace { try tracePlace.write(Array(trace.utf8)) }
       let (result, operations) = (measured.result, measured.operations)
       if arguments.flag("json") {
         return try print(JSONText.of(Report(result: result, operations: operations)))

@@ -17,6 +17,7 @@ enum ChartCommand: Command {
         "html", "FILE", help: "The interactive page; FILE.html beside the first table when nothing is named."),
       .value("svg", "FILE", help: "The scatter as a picture."),
       .value("heatmap", "FILE", help: "The best configurations as a picture (SVG)."),
+      .value("pairs", "FILE", help: "Simulated against measured step times as a picture (SVG)."),
       .value("title", "TEXT", help: "Above the chart; the file's name when not given."),
     ])
 
@@ -39,6 +40,7 @@ enum ChartCommand: Command {
       try StandardOutput.write("written: \(place.path)\n")
     }
     try StandardOutput.write("\(chart.counts)\n")
+    if let accuracy = chart.accuracy { try StandardOutput.write("\(accuracy.text)\n") }
     for (reason, count) in table.skipped.sorted(by: { $0.key < $1.key }) {
       try StandardOutput.write("\(count.grouped) row\(count == 1 ? "" : "s") without a point: \(reason)\n")
     }
@@ -50,7 +52,7 @@ enum ChartCommand: Command {
   ) throws -> [(OutputPlace, () -> String)] {
     var pictures: [(OutputPlace, () -> String)] = []
     var page = arguments.text("html")
-    if page == nil, arguments.text("svg") == nil, arguments.text("heatmap") == nil {
+    if page == nil, ["svg", "heatmap", "pairs"].allSatisfy({ arguments.text($0) == nil }) {
       page = URL(fileURLWithPath: file).deletingPathExtension().path + ".html"
     }
     if let page {
@@ -69,6 +71,13 @@ enum ChartCommand: Command {
         (
           try OutputPlace(path, .file(named: "heatmap.svg")), { BestConfigurationSVG(chart).description }
         ))
+    }
+    if let path = arguments.text("pairs") {
+      guard chart.accuracy != nil else {
+        throw UsageError("--pairs: no row has both a measured and a predicted step time")
+      }
+      pictures.append(
+        (try OutputPlace(path, .file(named: "pairs.svg")), { RunPairsSVG(chart).description }))
     }
     return pictures
   }

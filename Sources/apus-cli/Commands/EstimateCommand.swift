@@ -18,7 +18,7 @@ enum EstimateCommand: Command {
       .value("sequence-length", "N", .integer(1...16_777_216), help: "Tokens of a sequence."),
       .value(
         "available", "BYTES", .integer(1...Int.max),
-        help: "Memory to fit in, instead of what this machine has free."),
+        help: "Memory of each rank, instead of its part of what this machine has free."),
       .value("capacity", "SIZE", help: "The same as a size, such as 80 GiB: a device that is not here."),
       .flag("closed-forms", help: "Add the published formulas for model states and activations."),
       .flag(
@@ -44,21 +44,27 @@ enum EstimateCommand: Command {
     let catalogue = CPUCatalogue(threads: job.threads)
     let estimate = try MemoryEstimate(
       job.shape, job.settings, accumulation: job.accumulation, workspace: catalogue.workspace)
-    let fit = MemoryFit(estimate, available: try memory(arguments), workspace: catalogue.workspace)
+    let fit = MemoryFit(estimate, available: try memory(arguments, job), workspace: catalogue.workspace)
     let forms = arguments.flag("closed-forms") ? ClosedForms(estimate) : nil
     let calculators = arguments.flag("calculators") ? try calculators(arguments, estimate) : nil
     let allocator =
-      arguments.flag("allocator") ? try allocator(arguments, estimate, catalogue.workspace) : nil
+      arguments.flag("allocator") ? try allocator(arguments, job, estimate, catalogue.workspace) : nil
+    let layout =
+      job.devices.count > 1
+      ? LayoutEstimateText(
+        LayoutEstimate(
+          job.shape, job.devices, microbatches: job.accumulation, workspace: catalogue.workspace)) : nil
     let policies = RecomputationComparison(job.shape, job.settings, workspace: catalogue.workspace)
     if arguments.flag("json") {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
       let output = EstimateOutput(
         summary: EstimateSummary(estimate, fit, model: job.title), policies: policies, closedForms: forms,
-        calculators: calculators, allocator: allocator)
+        calculators: calculators, allocator: allocator, layout: layout)
       try print(String(decoding: try encoder.encode(output), as: UTF8.self))
     } else {
       try print(EstimateText.text(estimate, fit, policies, job), terminator: "")
+      if let layout { try print("\n" + layout.text, terminator: "") }
       if let forms { try print("\n" + forms.text, terminator: "") }
       if let calculators { try print("\n" + calculators.text, terminator: "") }
       if let allocator { try print("\n" + allocator.text, terminator: "") }
@@ -84,18 +90,20 @@ extension EstimateCommand {
 
   /// The device is as large as the memory that was asked for; without a question it is unlimited.
   private static func allocator(
-    _ arguments: ParsedArguments, _ estimate: MemoryEstimate, _ workspace: @escaping WorkspaceCatalogue
+    _ arguments: ParsedArguments, _ job: EstimatedJob, _ estimate: MemoryEstimate,
+    _ workspace: @escaping WorkspaceCatalogue
   ) throws -> AllocatorText {
     let isAsked = arguments.text("capacity") != nil || arguments.text("available") != nil
     let replay = AllocationReplay(
       estimate.program, microbatches: min(estimate.accumulation, 4), workspace: workspace,
-      capacity: isAsked ? try memory(arguments).bytes : .max)
+      capacity: isAsked ? try memory(arguments, job).bytes : .max)
     return AllocatorText(replay, planned: estimate.planned)
   }
-  /// The memory that the training has to fit in.
-  private static func memory(_ arguments: ParsedArguments) throws -> ByteCount {
+  /// The memory that each rank has to fit in: what was asked for, or its part of what is free here.
+  private static func memory(_ arguments: ParsedArguments, _ job: EstimatedJob) throws -> ByteCount {
     guard let text = arguments.text("capacity") else {
-      return ByteCount(arguments.integer("available") ?? AvailableMemory.byteCount())
+      return ByteCount(
+        arguments.integer("available") ?? AvailableMemory.byteCount() / job.settings.layout.worldSize)
     }
     guard arguments.integer("available") == nil else {
       throw UsageError("--capacity and --available say the same; give one of the two")
@@ -114,12 +122,13 @@ private struct EstimateOutput: Encodable {
   let closedForms: ClosedForms?
   let calculators: EstimateCalculators?
   let allocator: AllocatorText?
+  let layout: LayoutEstimateText?
 
   enum CodingKeys: String, CodingKey {
     case recomputation
     case ladder = "recomputation_ladder"
     case closedForms = "closed_forms"
-    case calculators, allocator
+    case calculators, allocator, layout
   }
 
   private struct Policy: Encodable {
@@ -155,5 +164,6 @@ private struct EstimateOutput: Encodable {
     try container.encodeIfPresent(closedForms, forKey: .closedForms)
     try container.encodeIfPresent(calculators, forKey: .calculators)
     try container.encodeIfPresent(allocator, forKey: .allocator)
+    try container.encodeIfPresent(layout, forKey: .layout)
   }
 }

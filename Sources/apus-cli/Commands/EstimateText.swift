@@ -10,9 +10,10 @@ enum EstimateText {
     _ estimate: MemoryEstimate, _ fit: MemoryFit, _ policies: RecomputationComparison, _ job: EstimatedJob
   ) -> String {
     [
-      heading(estimate, job), parameters(estimate), bytes(estimate), peaks(estimate), saved(estimate),
+      heading(estimate, job), parameters(estimate), bytes(estimate), exchanges(estimate), peaks(estimate),
+      saved(estimate),
       RecomputationText.text(policies, job), largest(estimate), flops(estimate), verdict(estimate, fit),
-    ].joined(separator: "\n")
+    ].filter { !$0.isEmpty }.joined(separator: "\n")
   }
 
   private static func heading(_ estimate: MemoryEstimate, _ job: EstimatedJob) -> String {
@@ -22,9 +23,39 @@ enum EstimateText {
       \(model.headCount) heads (\(model.keyValueHeadCount) key-value), vocabulary \(model.vocabularySize.grouped)
       Step: \(settings.microBatchSize) sequences of \(settings.sequenceLength) tokens a micro-batch, \
       \(estimate.accumulation) micro-batch\(estimate.accumulation == 1 ? "" : "es") a step, \(estimate.tokensOfStep.grouped) tokens; \(settings.precision.name), \
-      CPU workspace for \(job.threads) threads
+      CPU workspace for \(job.threads) threads\(ranks(settings.layout))
 
       """
+  }
+
+  /// A line on the ranks; nothing for one.
+  private static func ranks(_ layout: ParallelLayout) -> String {
+    guard layout.worldSize > 1 else { return "" }
+    var text = "data \(layout.data)"
+    if layout.data > 1, layout.zeroStage > 0 {
+      text += " with ZeRO-\(layout.zeroStage)"
+      if let degree = layout.shardDegree { text += " in groups of \(degree)" }
+    }
+    text += " x tensor \(layout.tensor)" + (layout.sequenceParallel ? " with sequence parallelism" : "")
+    return "\nRanks: \(layout.worldSize), \(text); memory, communication and threads are those of each rank"
+  }
+
+  /// What a rank exchanges in a step; nothing for one.
+  private static func exchanges(_ estimate: MemoryEstimate) -> String {
+    let exchanges = estimate.exchanges
+    guard !exchanges.isEmpty else { return "" }
+    var table = TextTable([
+      .text("communication of a step"), .text("primitive"), .number("calls"), .number("buffers"),
+      .number("bytes sent"),
+    ])
+    for (axis, kind, volume) in exchanges {
+      table.add([
+        "along \(axis.rawValue)", kind.rawValue, "\(volume.calls)",
+        ByteCount(volume.payloadBytes).description,
+        Int(volume.ringBytes.rounded()).grouped,
+      ])
+    }
+    return table.description
   }
 
   private static func parameters(_ estimate: MemoryEstimate) -> String {
@@ -41,16 +72,25 @@ enum EstimateText {
     func add(_ name: String, _ size: ByteCount, _ note: String = "") {
       table.add([name, size.description, size.bytes.grouped, note])
     }
-    let precision = estimate.settings.precision
-    add("parameters", estimate.byteCount(of: .parameter), "\(precision.compute.byteCount) a parameter")
+    let (precision, layout) = (estimate.settings.precision, estimate.settings.layout)
+    let shards = estimate.program.mesh.degree(of: .shard)
+    /// Of what ZeRO divides from a stage on.
+    func share(_ stage: Int) -> String {
+      shards > 1 && layout.zeroStage >= stage ? ", divided by \(shards)" : ""
+    }
+    add(
+      "parameters", estimate.byteCount(of: .parameter),
+      "\(precision.compute.byteCount) a parameter" + share(3))
     add(
       "gradients", estimate.byteCount(of: .gradient),
-      "\(precision.gradients.byteCount) a parameter, summed in place")
+      "\(precision.gradients.byteCount) a parameter, summed in place" + share(2))
     add(
       "optimizer states", estimate.byteCount(of: .optimizerState),
-      precision.hasMasterWeights
-        ? "12 a parameter, master weights and AdamW's moments" : "8 a parameter, AdamW's moments")
+      (precision.hasMasterWeights
+        ? "12 a parameter, master weights and AdamW's moments" : "8 a parameter, AdamW's moments") + share(1))
     add("activations", estimate.byteCount(of: .activation), "alive at the fullest instruction")
+    let gathered = estimate.byteCount(of: .communication)
+    if gathered.bytes > 0 { add("communication", gathered, "buffers of collectives alive there") }
     add("workspace", estimate.byteCount(of: .workspace), "scratch of that instruction")
     add("inputs", estimate.byteCount(of: .input))
     add("results", estimate.byteCount(of: .result))

@@ -12,10 +12,14 @@ struct EstimatedJob {
   let title: String
   /// With its final vocabulary.
   let shape: ModelConfiguration
+  /// Of a rank of the layout; where a pipeline divides the model, of the whole model on one rank.
   let settings: TrainingProgramSettings
+  /// Of a rank of the layout, for each device of its pipeline.
+  let devices: [TrainingProgramSettings]
   let accumulation: Int
   /// As the configuration asks for it; `settings` say what it comes to.
   let recomputation: RecomputationRequest
+  /// Of each rank.
   let threads: Int
 
   /// Reads the preset or file with its overrides.
@@ -29,19 +33,31 @@ struct EstimatedJob {
     }
     let configuration = try Self.configuration(title, overrides)
     let training = configuration.training
-    shape = try Self.shape(configuration)
+    let shape = try Self.shape(configuration)
+    self.shape = shape
     try configuration.check(shape: shape, tokenizerVocabularySize: 0)
-    var settings = TrainingProgramSettings(
-      microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
-      evaluates: configuration.data.hasValidation)
-    settings.dropout = training.dropout
+    let layout = configuration.layout.ranks
     accumulation = training.gradientAccumulation
-    threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
+    // As a run divides the cores whose ranks are all on this machine.
+    let threads =
+      training.threads > 0 ? training.threads : max(1, ArithmeticLibrary.defaultThreads / layout.worldSize)
+    self.threads = threads
     recomputation = training.recomputation
-    settings.recomputation = try recomputation.settings(
-      for: shape, settings, workspace: CPUCatalogue(threads: threads).workspace)
-    self.settings = settings
+    let workspace = CPUCatalogue(threads: threads).workspace
+    devices = try (0..<layout.pipeline).map { device in
+      try configuration.programSettings(for: shape, device: device, workspace: workspace)
+    }
+    guard layout.pipeline > 1 else {
+      settings = devices[0]
+      return
+    }
+    var alone = configuration
+    alone.layout = LayoutSection()
+    // A budget is one rank's; the whole model on one need not keep it.
+    if case .budget = recomputation {
+      alone.training.recomputation = .none
+    }
+    settings = try alone.programSettings(for: shape, workspace: workspace)
   }
 
   static func configuration(_ title: String, _ overrides: [String]) throws -> Configuration {

@@ -12,11 +12,13 @@ enum ForecastCommand: Command {
   static let arguments = ArgumentsSpecification(
     positionals: [Positional("PRESET", help: "A model preset, such as llama-3-8b.")],
     options: [
-      .value("hardware", "NAME", default: "H100-80GB", help: "A shipped description, or a file in YAML."),
+      .value("hardware", "NAME", default: "H100-80GB", help: NamedHardware.help),
       .value("data", "N", .integer(1...1_048_576), default: "1", help: "Replicas."),
       .value("tensor", "N", .integer(1...4096), default: "1", help: "Tensor-parallel ranks."),
       .value("context", "N", .integer(1...4096), default: "1", help: "Context-parallel ranks."),
       .value("pipeline", "N", .integer(1...4096), default: "1", help: "Pipeline stages."),
+    ] + ExpertOptions.options + [
+      .value("expert", "N", .integer(1...16_384), default: "1", help: "Ranks that share the experts."),
       .value("zero", "STAGE", .integer(0...3), default: "0", help: "ZeRO stage over the replicas."),
       .flag("sequence-parallel", help: "Norms and residuals work on sequence shards."),
       .value(
@@ -97,19 +99,24 @@ enum ForecastRequest {
       ParallelLayout(
         data: arguments.integer("data") ?? 1, tensor: arguments.integer("tensor") ?? 1,
         context: arguments.integer("context") ?? 1, pipeline: arguments.integer("pipeline") ?? 1,
-        zeroStage: arguments.integer("zero") ?? 0, sequenceParallel: arguments.flag("sequence-parallel")),
+        expert: arguments.integer("expert") ?? 1, zeroStage: arguments.integer("zero") ?? 0,
+        sequenceParallel: arguments.flag("sequence-parallel")),
       schedule: PipelineSchedule(name: arguments.text("schedule") ?? "1f1b", chunks: chunks)
         ?? .oneForwardOneBackward,
       microBatchSize: arguments.integer("micro-batch") ?? 1,
       microbatches: arguments.integer("micro-batches") ?? 8)
     try check(model, layout, sequence: sequence)
+    let experts = try ExpertOptions.experts(arguments, model)
+    try ExpertOptions.check(experts, layout)
     let compute = arguments.choice("precision", JobNumbers.Compute.self) ?? .bf16
     return TrainingJob(
       model: model, layout: layout, sequenceLength: sequence, numbers: JobNumbers(of: compute),
       recomputation: arguments.choice("recompute", JobRecomputation.self) ?? .none,
       attention: arguments.choice("attention", AttentionKernel.self) ?? .flash2,
       stack: SoftwareStack(arguments.choice("stack", SoftwareStack.Name.self) ?? .apus),
-      hardware: try hardware(arguments.text("hardware") ?? "H100-80GB"))
+      hardware: try NamedHardware.description(
+        arguments.required("hardware"), [JobNumbers(of: compute).policy]),
+      experts: experts)
   }
 
   private static func check(_ model: ModelConfiguration, _ layout: JobLayout, sequence: Int) throws {
@@ -124,19 +131,6 @@ enum ForecastRequest {
       throw UsageError(
         "\(stages) stages for \(model.layerCount) layers; use a smaller --pipeline or --chunks")
     }
-  }
-
-  private static func hardware(_ name: String) throws -> HardwareDescription {
-    if FileManager.default.fileExists(atPath: name) {
-      return try HardwareDescription(yaml: try text(of: name), name: name)
-    }
-    let catalogue = try HardwareCatalogue.shipped()
-    guard let hardware = catalogue.named(name) else {
-      throw UsageError(
-        "\(name) is neither a file nor a described device; known are \(catalogue.names.joined(separator: ", "))"
-      )
-    }
-    return hardware
   }
 
   private static func text(of path: String) throws -> String {

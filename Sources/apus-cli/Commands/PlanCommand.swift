@@ -17,7 +17,7 @@ enum PlanCommand: Command {
       .value("set", "KEY=VALUE", repeated: true, help: "Override one value, as in model.layers=6."),
       .value(
         "hardware", "NAME", default: "H100-80GB",
-        help: "A description that is shipped, a file in YAML, or this-machine, which is measured."),
+        help: NamedHardware.help),
       .value("devices", "N", .integer(1...1_048_576), help: "All devices; one node when not given."),
       .value(
         "batch-tokens", "N", default: "4M", help: "Tokens of a step, as in 4194304 or 4M (of 2^20)."),
@@ -26,6 +26,7 @@ enum PlanCommand: Command {
       .value(
         "precision", "P", .choice(["bf16", "bf16-fp32-gradients", "fp16", "fp8", "fp32"]),
         help: "Number format; bf16, or fp32 on this machine, when not given."),
+    ] + ExpertOptions.options + [
       .value("margin", "PERCENT", .number, default: "5", help: "Of the memory that must stay free."),
       .value("top", "N", .integer(1...1000), default: "10", help: "Layouts to list."),
       .value("svg", "FILE", help: "Write the best layout's pipeline schedule as a picture."),
@@ -37,6 +38,11 @@ enum PlanCommand: Command {
     let request = try PlannedJob.request(arguments)
     let recipe = try recipe(request)
     let search = PlanSearch(request)
+    guard search.choiceCount > 0 else {
+      throw UsageError(
+        "no layout of data x tensor x context x pipeline shares \(request.samples.grouped) sequences evenly among "
+          + "\(request.devices.grouped) devices; change --devices or --batch-tokens")
+    }
     let text = PlanText(request, recipe, search, title: arguments.required("MODEL"))
     if arguments.flag("json") {
       try StandardOutput.write(json: text.output(top: arguments.integer("top") ?? 10))

@@ -28,7 +28,7 @@ struct PlanText {
   }
 
   private var heading: String {
-    let parameters = Double(ParameterCount(request.model).total) / 1e9
+    let parameters = Double(request.parameterCount) / 1e9
     return """
       \(title), \(parameters.formatted(decimals: 2))B parameters, on \(request.devices.grouped) x \
       \(request.hardware.name) (\(ByteCount(Int(request.hardware.memoryBytes))) each, \
@@ -41,15 +41,22 @@ struct PlanText {
     """
     \(search.choiceCount.grouped) choices of data x tensor x context x pipeline and schedule x ZeRO x recomputation x \
     micro-batch: \(search.entries.count.grouped) fit
-    Sequence parallelism goes with tensor parallelism; the model has no experts, so the expert degree is 1.
+    Sequence parallelism goes with tensor parallelism; \(experts)
 
     """
   }
 
+  private var experts: String {
+    guard let experts = request.experts else { return "the model has no experts, so the expert degree is 1." }
+    return
+      "a token visits \(experts.active) of \(experts.count) experts; those are shared out along the data axis."
+  }
+
   private func list(_ entries: [PlanSearch.Entry]) -> String {
     var table = TextTable([
-      .number(""), .number("data"), .number("tensor"), .number("context"), .number("pipeline"),
-      .text("schedule"), .text("sharded"), .number("micro-batch"), .number("accum."), .text("recompute"),
+      .number(""), .number("data"), .number("tensor"), .number("context"), .number("expert"),
+      .number("pipeline"), .text("schedule"), .text("sharded"), .number("micro-batch"), .number("accum."),
+      .text("recompute"),
       .number("step"), .number("tokens/s/device"), .number("MFU %"), .number("memory"), .number("margin"),
     ])
     for (index, entry) in entries.enumerated() {
@@ -57,7 +64,7 @@ struct PlanText {
       let sharded =
         c.zeroStage == 0 ? "" : "ZeRO-\(c.zeroStage)" + (c.shardDegree < c.data ? " / \(c.shardDegree)" : "")
       table.add([
-        "\(index + 1)", "\(c.data)", "\(c.tensor)", "\(c.context)", "\(c.pipeline)",
+        "\(index + 1)", "\(c.data)", "\(c.tensor)", "\(c.context)", "\(c.expert)", "\(c.pipeline)",
         c.pipeline > 1 ? c.schedule.words : "", sharded, "\(c.microBatch)",
         "\(request.samples / c.data / c.microBatch)", c.recomputation == .none ? "" : c.recomputation.word,
         DurationWords.text(f.stepSeconds), Int(f.tokensPerSecondPerDevice).grouped,
@@ -131,7 +138,9 @@ struct PlanText {
 
   private func words(_ c: PlanRequest.Choice) -> String {
     var parts = ["data \(c.data)"]
-    for (name, degree) in [("tensor", c.tensor), ("context", c.context), ("pipeline", c.pipeline)]
+    for (name, degree) in [
+      ("tensor", c.tensor), ("context", c.context), ("expert", c.expert), ("pipeline", c.pipeline),
+    ]
     where degree > 1 {
       parts.append("\(name) \(degree)")
     }
@@ -222,7 +231,7 @@ struct PlanText {
       "device_peak": f.memory.devicePeak,
     ]
     return Output.Layout(
-      data: c.data, tensor: c.tensor, context: c.context, pipeline: c.pipeline, expert: 1,
+      data: c.data, tensor: c.tensor, context: c.context, pipeline: c.pipeline, expert: c.expert,
       zeroStage: c.zeroStage, shardDegree: c.shardDegree, microBatch: c.microBatch,
       accumulation: request.samples / c.data / c.microBatch, schedule: c.schedule.name,
       recomputation: c.recomputation.word, stepSeconds: f.stepSeconds,

@@ -2,7 +2,7 @@ import ApusConfiguration
 import ApusCore
 import ApusForesight
 import ApusModels
-import ApusRuntime
+import ApusTraining
 import Foundation
 
 /// What a command line of `apus plan` asks for.
@@ -10,10 +10,15 @@ enum PlannedJob {
   static func request(_ arguments: ParsedArguments) throws -> PlanRequest {
     let configuration = try EstimatedJob.configuration(arguments.required("MODEL"), arguments.all("set"))
     let model = try EstimatedJob.shape(configuration)
-    let (hardware, isHere) = try hardware(arguments)
+    let name = arguments.required("hardware")
+    let precision = arguments.text("precision") ?? (name == ThisMachine.name ? "fp32" : nil)
+    let numbers = Self.numbers(precision ?? "bf16")
+    let hardware = try NamedHardware.description(name, [numbers.policy])
+    // What was measured here is meant to run here.
+    let isHere = hardware.measured != nil
     let sequence =
       arguments.integer("sequence-length") ?? (isHere ? configuration.training.sequenceLength : 4096)
-    let tokens = try tokens(arguments.required("batch-tokens"))
+    let tokens = try Self.tokens(arguments.required("batch-tokens"))
     guard tokens >= sequence, tokens.isMultiple(of: sequence) else {
       throw UsageError("\(ForesightError.partialSequence(tokens: tokens, sequenceLength: sequence))")
     }
@@ -24,26 +29,9 @@ enum PlannedJob {
     return PlanRequest(
       model: model, hardware: hardware,
       devices: arguments.integer("devices") ?? hardware.devicesPerNode, sequenceLength: sequence,
-      globalBatchTokens: tokens, numbers: numbers(arguments.text("precision") ?? (isHere ? "fp32" : "bf16")),
-      attention: hardware.architecture == .hopper ? .flash3 : .flash2, margin: margin / 100)
-  }
-
-  private static func hardware(
-    _ arguments: ParsedArguments
-  ) throws -> (HardwareDescription, isThisMachine: Bool) {
-    let name = arguments.required("hardware")
-    if name == "this-machine" { return (try ThisMachine.description(), true) }
-    if name.contains("/") || name.hasSuffix(".yaml") || name.hasSuffix(".yml") {
-      return (try HardwareDescription(yaml: try TextInput.text(of: name), name: name), false)
-    }
-    let catalogue = try HardwareCatalogue.shipped()
-    guard let known = catalogue.named(name) else {
-      let near = nearestName(to: name, in: catalogue.names).map { "did you mean \($0)? " } ?? ""
-      throw UsageError(
-        "hardware \(name) is not described; \(near)known are \(catalogue.names.joined(separator: ", ")), "
-          + "this-machine, or a file")
-    }
-    return (known, false)
+      globalBatchTokens: tokens, numbers: precision == nil && isHere ? Self.numbers("fp32") : numbers,
+      attention: hardware.newestAttention, margin: margin / 100,
+      experts: try ExpertOptions.experts(arguments, model))
   }
 
   /// `4194304`, `4M`, `512K`.
@@ -68,32 +56,5 @@ enum PlannedJob {
         parameterWireBytes: 4)
     default: JobNumbers()
     }
-  }
-}
-
-/// This machine as a hardware description: its processor measured, ranks as threads of one process.
-enum ThisMachine {
-  static func description() throws -> HardwareDescription {
-    let cores = ArithmeticLibrary.defaultThreads
-    // A device of a plan is one rank with one core.
-    let measured = try MachineMeasurement.measure(threads: 1, sizes: [1024, 2048], repeats: 3)
-    let memory = Double(AvailableMemory.byteCount()) / Double(cores)
-    let bandwidth = measured.memoryBytesPerSecond
-    // Ranks exchange through memory: read, written, read again.
-    return try HardwareDescription(
-      yaml: """
-        name: this-machine
-        architecture: processor
-        peak_tflops: {fp32: \(measured.peakFLOPsPerSecond / 1e12)}
-        sustained: 1
-        multiprocessors: 1
-        memory_gib: \(memory / 0x1p30)
-        memory_gb_per_second: \(bandwidth / 1e9)
-        runtime_gib: 0
-        launch_us: 0.5
-        devices_per_node: \(cores)
-        node_link: {name: memory of this machine, gb_per_second: \(bandwidth / 3e9), latency_us: 5}
-        network: {name: memory of this machine, gbit_per_second: \(8 * bandwidth / 3e9), latency_us: 5}
-        """, name: "this-machine")
   }
 }

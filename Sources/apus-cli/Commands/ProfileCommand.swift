@@ -25,6 +25,11 @@ enum ProfileCommand: Command {
 
   static func run(_ arguments: ParsedArguments) throws {
     let job = try EstimatedJob(arguments)
+    guard job.settings.layout.worldSize == 1 else {
+      throw UsageError(
+        "a profile is of one rank; set the layout's degrees to 1, or use apus bench train --layout --output FILE"
+      )
+    }
     let stem = URL(fileURLWithPath: job.title).deletingPathExtension().lastPathComponent
     let place = try OutputPlace(arguments.text("output") ?? "profiles/\(stem)", .folder)
     let isQuiet = arguments.flag("json")

@@ -18,6 +18,10 @@ enum TrainCommand: Command {
         "launch", "HOW",
         help:
           "Run the layout's ranks as threads of this process (threads, the default) or start mpirun (mpi)."),
+      .value(
+        "hardware", "FILE", default: ThisMachine.name,
+        help: "What foresees the step: a description by apus bench machine, this-machine, which is measured "
+          + "before the run, or none."),
       .flag("json", help: "Print a summary as one JSON object at the end."),
     ])
 
@@ -28,31 +32,47 @@ enum TrainCommand: Command {
     let start: RunFolder.Start =
       arguments.flag("resume") ? .resume : arguments.flag("overwrite") ? .overwrite : .fresh
     let configuration = Result {
-      try Configuration.load(
+      let configuration = try Configuration.load(
         file: URL(fileURLWithPath: arguments.required("CONFIG")), overrides: arguments.all("set"))
+      try TrainingLaunch.check(configuration)
+      return configuration
     }
     let launch = LaunchEnvironment(ProcessInfo.processInfo.environment)
     if try startsLauncher(arguments.text("launch"), launch) {
-      try MPILauncher.replaceThisProcess(
+      let status = try MPILauncher.run(
         ranks: configuration.get().layout.ranks.worldSize,
         arguments: MPILauncher.ownArguments(without: "--launch"))
+      if status != 0 { throw ExitStatus(code: status) }
+      return
     }
+    let foresight = try foresight(arguments.required("hardware"))
     // With --json standard output is for the summary alone.
     let descriptor: Int32 = arguments.flag("json") ? 2 : 1
     let summary: TrainingRun.Summary?
     if let launch, launch.size > 1 {
       summary = try TrainingLaunch.asProcess(
-        launch, configuration, start: start, command: CommandLine.arguments, descriptor: descriptor)
+        launch, configuration, start: start, command: CommandLine.arguments, descriptor: descriptor,
+        foresight: foresight)
     } else {
       summary = try TrainingLaunch.inProcess(
-        configuration.get(), start: start, command: CommandLine.arguments, descriptor: descriptor)
+        configuration.get(), start: start, command: CommandLine.arguments, descriptor: descriptor,
+        foresight: foresight)
     }
     guard let summary else { return }
     try show(summary, asJSON: arguments.flag("json"))
-    if !summary.wasStopped, !arguments.flag("json") {
-      try print(RealAgainstForeseen(configuration.get(), tokensPerSecond: summary.tokensPerSecond).text)
+    if !arguments.flag("json") { try print(StepComparisonText(summary.step).text, terminator: "") }
+    if summary.wasStopped, StopRequest.exitStatus != 0 { throw ExitStatus(code: StopRequest.exitStatus) }
+  }
+
+  private static func foresight(_ name: String) throws -> StepForesight.Source {
+    if name == "none" { return .nothing }
+    if name == ThisMachine.name { return .measurement }
+    guard let processor = try NamedHardware.read(name).measured else {
+      throw UsageError(
+        "--hardware \(name) describes a machine that was not measured; write one with apus bench machine "
+          + "--hardware FILE")
     }
-    if summary.wasStopped { throw ExitStatus(code: StopRequest.exitStatus) }
+    return .description(processor)
   }
 
   /// Whether `mpirun` is to be started; inside a job it has been.

@@ -22,6 +22,13 @@ enum ValidateCommand: Command {
   static func run(_ arguments: ParsedArguments) throws {
     let path = arguments.required("FILE")
     let table = try CSVTable(try TextInput.text(of: path), name: path)
+    guard !table.rows.isEmpty else {
+      throw CommandError.input(path: path, problem: "names columns and holds no runs")
+    }
+    if let only = table.columns.first, table.columns.count == 1, only.contains(where: { ";\t|".contains($0) })
+    {
+      throw CommandError.input(path: path, problem: "names one column, \(only); separate fields by commas")
+    }
     var catalogue = try HardwareCatalogue.shipped()
     for file in arguments.all("hardware") {
       catalogue.add(try HardwareDescription(yaml: try TextInput.text(of: file), name: file))

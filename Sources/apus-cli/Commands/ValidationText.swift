@@ -7,6 +7,7 @@ enum ValidationText {
   static func text(_ summary: ValidationSummary) -> String {
     var lines = "\(summary.rowsScored) rows predicted"
     for skipped in summary.rowsSkipped { lines += "\n\(skipped.rows) skipped: \(skipped.reason)" }
+    for unread in summary.measurementsUnread { lines += "\n\(unread.rows) not scored: \(unread.reason)" }
     lines += "\n\(summary.fittedConstants) fitted constants\n\n"
     lines += table(
       summary.sets.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } + [
@@ -15,6 +16,11 @@ enum ValidationText {
     if let error = summary.overall.setMeanError {
       lines += "mean over sets: step time \(percent(error))"
       lines += ", after one factor a set \(percent(summary.overall.setMeanErrorScaled))\n"
+      let behind = summary.sets.filter { $0.value.beatsConstantUtilization == false }.keys.sorted()
+      lines +=
+        behind.isEmpty
+        ? "every set beats one constant utilisation, the best chosen with hindsight\n"
+        : "no better than one constant utilisation: \(behind.joined(separator: ", "))\n"
     }
     if !summary.tracks.isEmpty {
       lines +=
@@ -32,13 +38,14 @@ enum ValidationText {
 
   private static func table(_ rows: [(String, SetScores)]) -> String {
     var table = TextTable([
-      .text("set"), .number("rows"), .number("step time"), .number("one factor"), .number("bias"),
+      .text("set"), .number("rows"), .number("step time"), .number("one factor"),
+      .number("constant MFU"), .number("bias"),
       .number("Spearman"), .number("memory rows"), .number("memory"), .number("GiB"),
     ])
     for (name, scores) in rows {
       table.add([
         name, "\(scores.rows)", percent(scores.stepTimeMedianError),
-        percent(scores.stepTimeMedianErrorScaled),
+        percent(scores.stepTimeMedianErrorScaled), percent(scores.constantUtilizationError),
         percent(scores.stepTimeBias), scores.spearman.map { $0.formatted(decimals: 3) } ?? "",
         "\(scores.memoryRows)", percent(scores.memoryMedianError),
         scores.memoryMedianErrorGiB.map { $0.formatted(decimals: 2) } ?? "",
@@ -60,7 +67,7 @@ enum ValidationText {
     }
     return table.description + "median rank correlation "
       + (summary.overall.rankCorrelationMedian.map { $0.formatted(decimals: 3) } ?? "")
-      + ", mean regret \(percent(summary.overall.regretMean))\n"
+      + ", mean regret \(percent(summary.overall.regretMean)), median \(percent(summary.overall.regretMedian))\n"
   }
 
   private static func percent(_ value: Double?) -> String {

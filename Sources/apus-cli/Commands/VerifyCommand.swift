@@ -23,28 +23,29 @@ enum VerifyCommand: Command {
     let launch = LaunchEnvironment(ProcessInfo.processInfo.environment)
     let ranks = arguments.integer("max-ranks") ?? launch?.size ?? 8
     guard (1...64).contains(ranks) else { throw UsageError("--max-ranks \(ranks): use 1 to 64") }
-    let plan = try VerificationPlan(models: models(arguments), maximumRanks: ranks)
-    let verification = Verification(plan)
+    let verification = try Verification(
+      VerificationPlan(models: models(arguments, maximumRanks: ranks), maximumRanks: ranks))
+    let failed: Int
     let report: Verification.Report?
     if let launch, launch.size > 1 {
       let world = try MPIWorld(launch)
       do {
-        report = try verification.acrossProcesses(world, transport: MPIWorld.libraryVersion)
+        (failed, report) = try verification.acrossProcesses(world, transport: MPIWorld.libraryVersion)
       } catch {
         world.fail("\(error)")
         throw error
       }
       try world.leave()
     } else {
-      report = try verification.inProcess()
+      let found = try verification.inProcess()
+      (failed, report) = (found.failed, found)
     }
-    guard let report else { return }
-    try show(report, asJSON: arguments.flag("json"))
-    if report.failed > 0 { throw ExitStatus(code: 1) }
+    if let report { try show(report, asJSON: arguments.flag("json")) }
+    if failed > 0 { throw ExitStatus(code: 1) }
   }
 
   private static func models(
-    _ arguments: ParsedArguments
+    _ arguments: ParsedArguments, maximumRanks: Int
   ) throws -> [(name: String, model: ModelConfiguration)] {
     guard let file = arguments.text("config") else {
       if !arguments.all("set").isEmpty { throw UsageError("--set changes the configuration of --config") }
@@ -59,7 +60,7 @@ enum VerifyCommand: Command {
     }
     if model.vocabularySize == 0 { model.vocabularySize = configuration.data.tokenizerVocabularySize }
     let name = URL(fileURLWithPath: file).deletingPathExtension().lastPathComponent
-    return [(name, VerificationCase.cutDown(model))]
+    return [(name, VerificationCase.cutDown(model, maximumRanks: maximumRanks))]
   }
 
   private static func show(_ report: Verification.Report, asJSON: Bool) throws {
@@ -76,22 +77,38 @@ enum VerifyCommand: Command {
           + [errors.loss, errors.gradientNorm, errors.gradients, errors.weights].map(scientific)
           + [verdict(outcome)])
     }
-    let worst = report.worst
     try print("\(table)", terminator: "")
     try print(
       "\(report.layouts) layouts, \(report.passed) passed, \(report.failed) failed, in "
         + "\(report.seconds.formatted(decimals: 1)) s; ranks are \(report.transport)")
-    try print(
-      "worst relative errors against one rank: loss \(scientific(worst.loss)), norm "
-        + "\(scientific(worst.gradientNorm)), gradients \(scientific(worst.gradients)), weights "
-        + "\(scientific(worst.weights)); each may be \(scientific(report.tolerances.gradients))")
+    try print("worst relative errors against one rank of the same precision, and what they may be:")
+    for precision in report.precisions {
+      let (worst, allowed) = (precision.worst, precision.tolerances)
+      func pair(_ name: String, _ error: Double, _ tolerance: Double) -> String {
+        "\(name) \(scientific(error)) (\(scientific(tolerance)))"
+      }
+      try print(
+        "  \(precision.precision), \(precision.layouts) layouts: " + pair("loss", worst.loss, allowed.loss)
+          + ", "
+          + pair("norm", worst.gradientNorm, allowed.gradientNorm) + ", "
+          + pair("gradients", worst.gradients, allowed.gradients) + ", "
+          + pair("weights", worst.weights, allowed.weights))
+    }
     try print("\(report.coveredPairs) of \(report.pairs) pairs of option values are among the layouts")
+    try print(
+      "calls and bytes are those foreseen in \(report.cases.count { $0.communicationIsAsForeseen }) layouts; "
+        + "\(report.cases.count { $0.repeated == true }) were run twice with the same bits; in "
+        + "\(report.cases.count { $0.synchronisationsAgree == true }) naive, bucketed and overlapped "
+        + "synchronisation gave the same bits")
   }
 
   private static func verdict(_ outcome: Verification.Outcome) -> String {
-    if outcome.passed { return outcome.repeated == true ? "passed, twice the same bits" : "passed" }
+    if outcome.passed { return "passed" }
     if let failure = outcome.failure { return "FAILED: \(failure)" }
     if outcome.repeated == false { return "FAILED: a second run gave other numbers" }
+    if outcome.synchronisationsAgree == false {
+      return "FAILED: naive, bucketed and overlapped synchronisation gave different gradients"
+    }
     return "FAILED: worst in \(outcome.worstTensors.filter { !$0.isEmpty }.joined(separator: ", "))"
   }
 

@@ -73,10 +73,10 @@ final class StopNotice: Sendable {
   private final class Flag: Sendable {
     private let lock = NSLock()
     // Guarded by `lock`.
-    nonisolated(unsafe) private var value = false
+    nonisolated(unsafe) private var value: Int32?
 
-    var isSet: Bool { lock.withLock { value } }
-    func set() { lock.withLock { value = true } }
+    var signal: Int32? { lock.withLock { value } }
+    func set(_ signal: Int32) { lock.withLock { value = value ?? signal } }
   }
 
   /// Listens to interrupt and termination from now on.
@@ -86,13 +86,15 @@ final class StopNotice: Sendable {
     sources = [SIGINT, SIGTERM].map { number in
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler { flag.set() }
+      source.setEventHandler { flag.set(number) }
       source.resume()
       return source
     }
   }
 
-  var isAsked: Bool { flag.isSet }
+  /// The first signal that came.
+  var firstSignal: Int32? { flag.signal }
+  var isAsked: Bool { firstSignal != nil }
 
   deinit {
     for source in sources { source.cancel() }

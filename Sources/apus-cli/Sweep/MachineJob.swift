@@ -19,19 +19,11 @@ struct MachineJob {
     let training = configuration.training
     shape = try EstimatedJob.shape(configuration)
     try configuration.check(shape: shape, tokenizerVocabularySize: 0)
-    threads = training.threads == 0 ? ArithmeticLibrary.defaultThreads : training.threads
-    accumulation = training.gradientAccumulation
-    var settings = TrainingProgramSettings(
-      microBatchSize: training.microBatchSize, sequenceLength: training.sequenceLength,
-      optimizer: OptimizerSettings(training), precision: training.precisionPolicy,
-      evaluates: configuration.data.hasValidation)
-    settings.dropout = training.dropout
     layout = configuration.layout.ranks
-    settings.layout = layout
-    settings.communication = configuration.layout.communication
-    settings.recomputation = try training.recomputation.settings(
-      for: shape, settings, workspace: CPUCatalogue(threads: threads).workspace)
-    self.settings = settings
+    threads = RankPlace.threads(asked: training.threads, ranksOnMachine: layout.worldSize)
+    accumulation = training.gradientAccumulation
+    settings = try configuration.programSettings(
+      for: shape, workspace: CPUCatalogue(threads: threads).workspace)
     title =
       "\(shape.family.rawValue) \((Double(ParameterCount(shape).total) / 1e6).formatted(decimals: 2))M"
   }
@@ -65,31 +57,33 @@ struct MachineJob {
     ]
   }
 
-  /// Machines are calibrated once for all jobs of a kind.
-  var calibrationKey: String {
-    "\(shape.family.rawValue) \(settings.precision) \(threads) \(recomputation)"
-  }
-
-  func calibrate() throws -> MachineCalibration {
-    try MachineCalibration.measure(like: shape, settings, threads: threads)
-  }
-
-  /// What is foreseen, and whether it fits; nil for several ranks, whose exchange is not calibrated, and where the
-  /// calibration lacks a kind of instruction.
-  func foresee(
-    _ calibration: MachineCalibration, peak: Double
-  ) -> (result: SweepRecord.Result, fits: Bool)? {
-    guard ranks == 1 else { return nil }
+  /// What is foreseen of the run on this machine, and whether it fits into the memory that is free.
+  ///
+  /// - Parameter peak: FLOP/s that utilisation is measured against.
+  func foresee(_ processor: MeasuredProcessor, peak: Double) -> (result: SweepRecord.Result?, fits: Bool) {
     let program = StepProgram.training(shape, settings)
     let plan = MemoryPlan(program, workspace: CPUCatalogue(threads: threads).workspace)
-    guard let seconds = calibration.stepSeconds(program, microbatches: accumulation) else { return nil }
+    let fits = plan.totalBytes <= AvailableMemory.byteCount() / ranks
+    let foresight = StepForesight(
+      program, plan,
+      StepForesight.Step(microbatches: accumulation, threads: threads, measuresNoise: ranks == 1),
+      at: MeshPosition(program.mesh, rank: 0), processor)
+    let result = foresight.stepSeconds.map { seconds in
+      self.result(
+        seconds: seconds, arenaBytes: foresight.arenaBytes, sentBytes: foresight.sentBytes, peak: peak)
+    }
+    return (result, fits)
+  }
+
+  /// What steps of so many seconds come to.
+  func result(
+    seconds: Double, arenaBytes: Int, sentBytes: [String: Double], peak: Double
+  ) -> SweepRecord.Result {
     let speed = Double(tokensOfStep) / seconds
     let flops = ModelFLOPs(shape, sequenceLength: settings.sequenceLength)
-    return (
-      SweepRecord.Result(
-        stepSeconds: seconds, tokensPerSecondPerDevice: speed / Double(ranks),
-        utilization: flops.utilization(tokensPerSecond: speed, peakFLOPsPerSecond: peak),
-        peakBytes: Double(plan.totalBytes)), plan.totalBytes <= AvailableMemory.byteCount()
-    )
+    return SweepRecord.Result(
+      stepSeconds: seconds, tokensPerSecondPerDevice: speed / Double(ranks),
+      utilization: flops.utilization(tokensPerSecond: speed, peakFLOPsPerSecond: peak),
+      peakBytes: Double(arenaBytes), sentBytes: sentBytes)
   }
 }

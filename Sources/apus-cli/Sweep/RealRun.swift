@@ -6,76 +6,106 @@ import ApusReport
 import ApusTraining
 import Foundation
 
-/// One real run of a sweep: a child process that trains, and what its metrics say.
+/// One real run of a sweep: a child process that trains, and what it says of its steps.
 struct RealRun {
   /// What defines the run: the columns of the table, and the values that are set.
   let record: SweepRecord
   let configuration: Configuration
-  let file: URL
-  let overrides: [String]
+  let job: MachineJob
+  private let file: URL
+  private let overrides: [String]
 
   /// - Throws: what is wrong with the configuration under these values.
   init(file: URL, overrides: [String]) throws {
     self.file = file
     self.overrides = overrides
     configuration = try Configuration.load(file: file, overrides: overrides)
-    var fields = try MachineJob(configuration).fields
+    job = try MachineJob(configuration)
+    var fields = job.fields
     fields["settings"] = overrides.joined(separator: " ")
     record = SweepRecord(.measured, fields: fields)
   }
 
-  /// Steps at the start that are not counted.
-  private static let warmUp = 2
-
-  /// Trains in a child process and reads its metrics.
+  /// Every run of a sweep.
   ///
-  /// - Parameter folder: for the run's files; it must not exist.
-  func run(program: String, folder: URL, timeout: Double, stop: () -> Bool) throws -> SweepRecord {
+  /// - Throws: everything that is wrong with any of them, and what is missing of their data.
+  static func all(_ sweep: RealSweep, file: URL) throws -> [RealRun] {
+    var runs: [RealRun] = []
+    var problems: [Problem] = []
+    for overrides in sweep.variations {
+      let run = Result { try RealRun(file: file, overrides: overrides) }
+      guard case .failure(let error) = run, let mistake = error as? ConfigurationError else {
+        runs.append(try run.get())
+        continue
+      }
+      // Runs share most of their values, and a mistake in one of those is one mistake.
+      for problem in mistake.problems where !problems.contains(problem) { problems.append(problem) }
+    }
+    guard problems.isEmpty else { throw ConfigurationError(problems: problems) }
+    for data in Set(runs.map(\.configuration.data)) { _ = try RunSources(data) }
+    return runs
+  }
+
+  /// What a run is given beside its configuration.
+  struct Surroundings {
+    let program: String
+    /// A description of this machine.
+    let hardware: String
+    let timeoutSeconds: Double
+    /// FLOP/s that utilisation is measured against.
+    let peak: Double
+    let stop: () -> Bool
+  }
+
+  /// Trains in a child process and reads what it measured.
+  ///
+  /// - Parameter folder: for the run's files; what it holds is deleted.
+  func run(_ surroundings: Surroundings, folder: URL) throws -> SweepRecord {
     var record = record
     let log = folder.appendingPathExtension("log").path
     let words =
       ["train", file.path] + overrides.flatMap { ["--set", $0] }
-      + ["--set", "output.folder=\(folder.path)", "--overwrite"]
+      + ["--set", "output.folder=\(folder.path)", "--overwrite", "--hardware", surroundings.hardware]
     let watch = Stopwatch()
-    let child = try ChildProcess(program, words, output: log)
-    let ending = child.wait(timeout: timeout, stop: stop)
+    let child = try ChildProcess(surroundings.program, words, output: log)
+    let ending = child.wait(timeout: surroundings.timeoutSeconds, stop: surroundings.stop)
     record.seconds = watch.seconds
     let said = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
-    let lastLine = said.split(separator: "\n").last.map(String.init) ?? ""
-    switch ending {
-    case .exited(0):
-      record.status = .ok
-      record.measured = try? measure(folder)
-      if record.measured == nil {
-        record.status = .crashed
-        record.reason = "no step was recorded after the warm-up of \(Self.warmUp)"
+    (record.status, record.reason) = Self.verdict(
+      ending, said: said, timeoutSeconds: surroundings.timeoutSeconds)
+    if record.status == .ok {
+      if let step = RunFolder(folder).recordedFacts?.step?.measured {
+        record.measured = job.result(
+          seconds: step.stepSeconds, arenaBytes: step.arenaBytes, sentBytes: step.sentBytes,
+          peak: surroundings.peak)
+        record.residentBytes = step.residentBytes
+      } else {
+        (record.status, record.reason) = (.crashed, "it left no measured step in run.json")
       }
-    case .timedOut:
-      record.status = .timedOut
-      record.reason = "ended after \(timeout.formatted(decimals: 0)) s"
-    case .exited(let code):
-      let memory = said.contains("does not fit") || said.contains("out of memory")
-      record.status = memory ? .outOfMemory : .crashed
-      record.reason = lastLine.isEmpty ? "exit status \(code)" : lastLine
-    case .killed(let signal):
-      record.status = .crashed
-      record.reason = "signal \(signal)" + (lastLine.isEmpty ? "" : ": \(lastLine)")
     }
     try? FileManager.default.removeItem(at: folder)
-    if record.status == .ok { try? FileManager.default.removeItem(atPath: log) }
+    if record.status == .ok || surroundings.stop() { try? FileManager.default.removeItem(atPath: log) }
     return record
   }
 
-  /// Median step after the warm-up.
-  private func measure(_ folder: URL) throws -> SweepRecord.Result? {
-    let records = try MetricsFile.read(path: folder.appendingPathComponent("metrics.jsonl").path)
-    let timed = records.dropFirst(Self.warmUp)
-    let seconds = timed.map(\.stepSeconds).sorted()
-    guard !seconds.isEmpty, let last = records.last else { return nil }
-    let step = seconds[seconds.count / 2]
-    let job = try MachineJob(configuration)
-    return SweepRecord.Result(
-      stepSeconds: step, tokensPerSecondPerDevice: Double(job.tokensOfStep) / step / Double(job.ranks),
-      utilization: last.modelFLOPsUtilization ?? 0, peakBytes: Double(last.peakMemoryBytes))
+  /// How a run ended, and why where it failed.
+  ///
+  /// - Parameter said: what it printed.
+  static func verdict(
+    _ ending: ChildProcess.Ending, said: String, timeoutSeconds: Double
+  ) -> (status: SweepRecord.Status, reason: String) {
+    var lastLine = said.split(separator: "\n").last.map(String.init) ?? ""
+    if lastLine.hasPrefix("apus: ") { lastLine.removeFirst(6) }
+    switch ending {
+    case .exited(0): return (.ok, "")
+    case .timedOut: return (.timedOut, "ended after \(timeoutSeconds.formatted(decimals: 0)) s")
+    case .exited(let code):
+      return (
+        code == ExitStatus.memory.code ? .outOfMemory : .crashed,
+        lastLine.isEmpty ? "exit status \(code)" : lastLine
+      )
+    case .killed(let signal):
+      return (.crashed, "signal \(signal)" + (lastLine.isEmpty ? "" : ": \(lastLine)"))
+    }
   }
 }

@@ -22,6 +22,7 @@ extension ShippedHardware {
     runtime_gib: 2.5
     launch_us: 3
     devices_per_node: \(devices)
+    links_nodes: \(devices == "72")            # a rack of 72 in trays of 4
     node_link: {name: NVLink 5, gb_per_second: 900, latency_us: 4}                # DS: 18 links of 50 GB/s
     network: {name: InfiniBand NDR, gbit_per_second: \(devices == "72" ? "28800" : "3200"), latency_us: 10}
     """

@@ -12,7 +12,25 @@ extension ShippedHardware {
     // Export model: the H100's chip with 16 instead of 36 lanes.
     hopper(
       name: "H800", aliases: "H800-80GB", memory: "79.1", bandwidth: "3350", sustained: "0.68", link: "200"),
+    pciExpress,
   ]
+
+  /// 350 W, HBM2e, no NVLink between more than two.
+  private static let pciExpress = """
+    name: H100-PCIe
+    aliases: [H100 PCIe, H100-80GB PCIe, H100-PCIe-80GB]
+    architecture: hopper
+    peak_tflops: {fp32: 51.2, tf32: 378, fp16: 756.4, bf16: 756.4, fp8: 1512.8}   # DS H100 PCIe, dense
+    sustained: 0.60                        # half the power of the SXM for three quarters of its peak: no run was fitted
+    multiprocessors: 114                   # WP Hopper
+    memory_gib: 79.1
+    memory_gb_per_second: 2000             # DS
+    runtime_gib: 2.0
+    launch_us: 3
+    devices_per_node: 8
+    node_link: {name: PCIe 5, gb_per_second: 48, latency_us: 8}
+    network: {name: InfiniBand NDR, gbit_per_second: 1600, latency_us: 10}
+    """
 
   private static func hopper(
     name: String, aliases: String, memory: String, bandwidth: String, sustained: String, link: String

@@ -1,0 +1,144 @@
+import ApusConfiguration
+import ApusCore
+import ApusForesight
+import ApusModels
+import ApusProgram
+import ApusRuntime
+
+/// What is known of a run's step before the first one: from its program, and from a machine that was measured on other
+/// models.
+package struct StepForesight: Codable, Hashable, Sendable {
+  /// Nil where nothing says how fast the machine is; `reason` then says why.
+  package var stepSeconds: Double?
+  package var reason: String?
+  /// The plan of one rank.
+  package var arenaBytes: Int
+  /// Bytes that a rank sends in a step, by axis: counted from the program.
+  package var sentBytes: [String: Double]
+
+  /// Where the machine's speed comes from.
+  package enum Source: Sendable {
+    /// Nothing is said of time.
+    case nothing
+    /// It is measured before the run, which takes some seconds.
+    case measurement
+    /// A description holds it.
+    case description(MeasuredProcessor)
+  }
+
+  /// What fixes a rank's step beside its program.
+  package struct Step {
+    package var microbatches: Int
+    package var threads: Int
+    /// Whether the norm of the first micro-batch's gradient is measured too.
+    package var measuresNoise: Bool
+
+    package init(microbatches: Int, threads: Int, measuresNoise: Bool) {
+      self.microbatches = microbatches
+      self.threads = threads
+      self.measuresNoise = measuresNoise
+    }
+  }
+
+  /// Foresees the step of a program.
+  ///
+  /// - Parameter processor: the machine as it was measured; nil gives everything but the time.
+  package init(
+    _ program: StepProgram, _ plan: MemoryPlan, _ step: Step, at position: MeshPosition,
+    _ processor: MeasuredProcessor?
+  ) {
+    arenaBytes = plan.totalBytes
+    sentBytes = [:]
+    for (axis, kinds) in program.communication(microbatches: step.microbatches, at: position) {
+      sentBytes[axis.rawValue] = kinds.values.reduce(0) { $0 + $1.ringBytes }
+    }
+    guard let processor else { return }
+    let ranks = program.mesh.layout.worldSize
+    guard let sharing = processor.sharing(ranks: ranks, threads: step.threads) else {
+      reason =
+        "the description was measured with \(processor.sharings.map(\.name).joined(separator: " and ")) ranks x "
+        + "threads, not with \(ranks)x\(step.threads)"
+      return
+    }
+    let work = StepWork(
+      program, plan, microbatches: step.microbatches, at: position, cacheBytes: sharing.cacheBytes,
+      measuresNoise: step.measuresNoise)
+    stepSeconds = work.seconds(sharing)
+    if stepSeconds == nil {
+      reason = "not measured: \(work.unknownKinds(sharing).joined(separator: ", "))"
+    }
+  }
+
+  /// Before a run's first step, on all of its ranks.
+  static func make(_ source: Source, _ setup: TrainingSetup) throws -> StepForesight {
+    let (program, place) = (setup.executor.program, setup.place)
+    var processor: MeasuredProcessor?
+    var reason: String?
+    switch source {
+    case .nothing: break
+    case .description(let known):
+      if place.isAlone || place.world.isOneProcess {
+        processor = known
+      } else {
+        reason = "the description was measured with ranks that are threads of one process"
+      }
+    case .measurement:
+      if CalibrationGrid.canDivide(over: program.mesh.layout) {
+        let subject = CalibrationGrid.Subject(like: setup.model, setup.settings)
+        processor = MeasuredProcessor([
+          try MachineCalibration.measure([subject], threads: setup.threads, place: place)
+        ])
+      } else {
+        reason = "the models for measuring can be divided over 2, 4, 8 or 16 tensor ranks only"
+      }
+    }
+    let training = setup.configuration.training
+    var foresight = StepForesight(
+      program, setup.executor.plan,
+      Step(
+        microbatches: training.gradientAccumulation, threads: setup.threads, measuresNoise: place.isAlone),
+      at: setup.executor.position, processor)
+    foresight.reason = foresight.reason ?? reason
+    return foresight
+  }
+}
+
+/// What a run's steps were: the same figures as `StepForesight`, measured.
+package struct StepMeasurement: Codable, Hashable, Sendable {
+  /// Median over the steps after the first ones.
+  package var stepSeconds: Double
+  /// End of the last byte of the arena that was touched.
+  package var arenaBytes: Int
+  /// The whole process at its peak.
+  package var residentBytes: Int
+  /// Bytes that this rank's communicators sent in the last step, by axis.
+  package var sentBytes: [String: Double]
+}
+
+/// A step foreseen and measured.
+package struct StepComparison: Codable, Hashable, Sendable {
+  package var foreseen: StepForesight
+  /// Absent until the run has ended.
+  package var measured: StepMeasurement?
+
+  /// Predicted over measured time, minus 1; nil where one of them is missing.
+  package var error: Double? {
+    guard let seconds = foreseen.stepSeconds, let measured else { return nil }
+    return seconds / measured.stepSeconds - 1
+  }
+}
+
+/// The times of a run's steps, of which the median after the first ones counts.
+struct StepTimes {
+  /// Steps that warm up: pages are touched for the first time, frequencies settle.
+  static let warmUp = 3
+  private var seconds: [Double] = []
+
+  mutating func add(_ step: Double) { seconds.append(step) }
+
+  /// Nil before the first step.
+  var median: Double? {
+    let steady = (seconds.count > Self.warmUp ? Array(seconds.dropFirst(Self.warmUp)) : seconds).sorted()
+    return steady.isEmpty ? nil : steady[steady.count / 2]
+  }
+}
