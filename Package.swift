@@ -81,7 +81,8 @@ let package = Package(
     .testTarget(name: "ApusConfigurationTests", dependencies: ["ApusConfiguration", "ApusModels"]),
     .testTarget(name: "ApusCommandLineTests", dependencies: ["apus-cli", "ApusCheckpoint", "ApusModels"]),
     .testTarget(name: "ApusDataTests", dependencies: ["ApusData"], exclude: ["Fixtures"]),
-    .testTarget(name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "ApusCheckpointTests", dependencies: ["ApusCheckpoint", "ApusModels"], exclude: ["Fixtures"]),
     .testTarget(name: "ApusReportTests", dependencies: ["ApusReport"]),
     .testTarget(
       name: "ApusForesightTests", dependencies: ["ApusForesight", "ApusConfiguration"], exclude: ["Fixtures"]),

@@ -142,7 +142,7 @@ import Testing
     #expect(
       problems(mixture + rest + "{data: 6, expert: 3, tensor: 2}") == [
         "job.yaml:4: layout.expert: expert parallel degree 3 does not divide 8 experts and 6 replicas; use 1 or 2",
-        "job.yaml: layout.sequence_parallel: tensor parallel ranks would send the same tokens to the experts; set it "
+        "job.yaml:4: layout.sequence_parallel: tensor parallel ranks would send the same tokens to the experts; set it "
           + "to true, or use a tensor degree of 1",
       ])
     // Axes that nothing runs along yet can be planned, so a configuration may name them.
