@@ -81,8 +81,8 @@ package struct TrainingRun: ~Copyable {
     }
     // The average over the steps so far is what their records say.
     var noiseScale = NoiseScale()
-    if place.isFirst, resumed != nil {
-      for record in try MetricsFile.read(path: folder.metrics.path) {
+    if place.isFirst, let resumed {
+      for record in try MetricsFile.read(path: folder.metrics.path) where record.step <= resumed {
         guard let signal = record.gradientSignal, let noise = record.gradientNoise else { continue }
         noiseScale.add(GradientNoise(signal: signal, noise: noise))
       }
