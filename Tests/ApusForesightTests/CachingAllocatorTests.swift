@@ -124,10 +124,14 @@ private struct SystemRandomNumberGeneratorWithSeed {
     #expect(replay.steps.allSatisfy { $0.counts.peakReserved >= $0.counts.peakAllocated })
   }
 
-  @Test func accumulationNeedsNoMore() throws {
-    let (one, _) = try replay()
+  /// From the second micro-batch on all gradients are there from the start; more micro-batches need no more.
+  @Test func accumulationNeedsTheGradients() throws {
+    let (one, program) = try replay()
+    let (two, _) = try replay(2)
     let (four, _) = try replay(4)
-    #expect(one.peakAllocated == four.peakAllocated)
+    let asked = [one, two, four].map { $0.steps[3].counts.peakRequested }
+    #expect(asked[1] > asked[0] && asked[1] < asked[0] + program.byteCount(of: .gradient))
+    #expect(asked[1] == asked[2] && two.peakAllocated == four.peakAllocated)
     #expect(four.steps[0].counts.hits > 3 * one.steps[0].counts.hits)
   }
 

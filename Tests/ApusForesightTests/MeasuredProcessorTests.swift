@@ -155,7 +155,8 @@ import Testing
       let program = StepProgram.training(model, job.programSettings())
       return StepWork(
         program, MemoryPlan(program) { _ in 0 }, microbatches: job.layout.microbatches,
-        at: MeshPosition(program.mesh, rank: 0), cacheBytes: 1 << 20)
+        at: MeshPosition(program.mesh, rank: 0), cacheBytes: 1 << 20,
+        measuresNoise: program.mesh.layout.hasGradientOfFirstMicrobatch)
     }
     let kinds = Set(request.choices.flatMap { work($0).entries.map(\.work.kind) })
     let sharing = MeasuredProcessor.Sharing(

@@ -78,17 +78,19 @@ import Testing
     let bytes = try #require(json["bytes"] as? [String: Int])
     #expect(
       bytes.keys.sorted() == [
-        "activation", "gradient", "input", "optimizer_state", "parameter", "result", "workspace",
+        "activation", "communication", "gradient", "input", "optimizer_state", "parameter", "result",
+        "workspace",
       ])
     #expect(bytes["optimizer_state"] == 2 * (bytes["parameter"] ?? 0))
     #expect(
       json.keys.sorted() == [
-        "available_bytes", "bytes", "fits", "flops_per_step", "flops_per_step_formula",
+        "available_bytes", "bytes", "communication", "fits", "flops_per_step", "flops_per_step_formula",
         "flops_per_token_difference", "gradient_accumulation", "growing_allocator",
         "largest_micro_batch_size",
         "largest_tensors", "lower_bound_bytes", "micro_batch_size", "model", "parameters",
         "parameters_difference", "parameters_formula", "peak_later_bytes", "peak_saving_bytes",
-        "peak_step_1_bytes", "planned_bytes", "saved_activations", "sequence_length", "tokens_per_step",
+        "peak_step_1_bytes", "planned_bytes", "ranks", "saved_activations", "sequence_length",
+        "tokens_per_step",
         "waste",
       ])
   }

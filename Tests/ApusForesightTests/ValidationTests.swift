@@ -146,7 +146,12 @@ import Testing
     let spread = [1.0, 3, 8].map { SetScores.TimedRow(predicted: $0, measured: $0, ideal: [1]) }
     #expect(SetScores(time: spread, memory: []).beatsConstantUtilization == true)
     #expect(SetScores(time: [], memory: []).constantUtilizationError == nil)
-    let summary = ValidationSummary(try report(try table()))
+    // Five times each row, so that there are groups.
+    let table = try table()
+    let lines = table.rows.map { row in CSVTable.line(table.columns.map { table.field($0, of: row) }) }
+      .joined()
+    let fiveTimes = CSVTable.line(table.columns) + String(repeating: lines, count: 5)
+    let summary = ValidationSummary(try report(try CSVTable(fiveTimes, name: "runs.csv")))
     let text = String(decoding: try JSONEncoder().encode(summary), as: UTF8.self)
     for key in [
       "constant_utilisation_error", "step_time_median_error", "step_time_median_error_scaled",

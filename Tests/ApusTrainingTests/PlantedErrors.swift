@@ -25,7 +25,7 @@ enum PlantedError: String, CaseIterable, Sendable {
     case .skippedTensorSum: program.skip(.allReduce, over: .tensor)
     case .doubledDataSum: program.double(.allReduce, over: .data)
     case .doubledTensorSum: program.double(.allReduce, over: .tensor)
-    case .forgottenNormGradients: program.skip(.allReduce, over: .tensor) { $0.move?.stretch != nil }
+    case .forgottenNormGradients: program.skip(.allReduce, over: .tensor) { $0.condition == .lastMicrobatch }
     case .missedBucket: program.skip(.allReduce, over: .data, last: true)
     case .wrongShardOffset: program.shiftShards()
     case .copiesInNorm: program.countCopies()
@@ -37,12 +37,12 @@ extension StepProgram {
   /// Leaves out one sum of backward (the last, or the first), with its end: each rank goes on with its own term.
   fileprivate mutating func skip(
     _ kind: CollectiveKind, over axis: MeshAxis, last: Bool = false,
-    where accepts: (Op) -> Bool = { _ in true }
+    where accepts: (Instruction) -> Bool = { _ in true }
   ) -> Bool {
     change(.backward) { instructions in
       let all = instructions.indices.filter {
         instructions[$0].op.move?.axis == axis && instructions[$0].op.move?.collective == kind
-          && accepts(instructions[$0].op)
+          && accepts(instructions[$0])
       }
       guard let victim = last ? all.last : all.first else { return false }
       if instructions[victim].inputs[0].storage != instructions[victim].outputs[0].tensor.storage {

@@ -36,7 +36,7 @@ import Testing
     let program = StepProgram.training(model, settings)
     let foresight = StepForesight(
       program, MemoryPlan(program) { _ in 0 },
-      StepForesight.Step(microbatches: 3, threads: 1, measuresNoise: layout.worldSize == 1),
+      StepForesight.Step(microbatches: 3, threads: 1),
       at: MeshPosition(program.mesh, rank: 0), MeasuredProcessor([sharing]))
     let seconds = try #require(foresight.stepSeconds, "\(foresight.reason ?? "")")
     #expect(seconds > 1e-4 && seconds < 5)
@@ -105,7 +105,7 @@ import Testing
     func foresight(_ processor: MeasuredProcessor?) -> StepForesight {
       StepForesight(
         program, MemoryPlan(program) { _ in 0 },
-        StepForesight.Step(microbatches: 1, threads: 2, measuresNoise: true),
+        StepForesight.Step(microbatches: 1, threads: 2),
         at: MeshPosition(program.mesh, rank: 0), processor)
     }
     #expect(foresight(nil).stepSeconds == nil && foresight(nil).arenaBytes > 0)

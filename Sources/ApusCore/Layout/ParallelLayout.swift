@@ -35,6 +35,13 @@ public struct ParallelLayout: Hashable, Sendable, Codable {
     self.sequenceParallel = sequenceParallel
   }
 
+  /// Whether the gradient of a step's first micro-batch stands alone in the ranks' buffers, so that its norm can be
+  /// measured: over the tensor axis terms are summed once a step, and groups that shard sum over their copies at the
+  /// end.
+  package var hasGradientOfFirstMicrobatch: Bool {
+    worldSize == data && (zeroStage < 2 || shardDegree == nil)
+  }
+
   /// Number of ranks.
   public var worldSize: Int { data * tensor * context * pipeline }
 }

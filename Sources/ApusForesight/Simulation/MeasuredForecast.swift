@@ -45,7 +45,7 @@ struct MeasuredForecast {
     let position = MeshPosition(program.mesh, rank: 0)
     let work = StepWork(
       program, plan, microbatches: job.layout.microbatches, at: position, cacheBytes: sharing.cacheBytes,
-      measuresNoise: job.layout.worldSize == 1)
+      measuresNoise: program.mesh.layout.hasGradientOfFirstMicrobatch)
     guard let seconds = work.seconds(sharing) else { return false }
     forecast.stepSeconds = seconds
     for entry in work.entries {

@@ -40,8 +40,15 @@ public struct UnitDeclaration {
       Parameter(
         name: name, tensor: tensor, initializer: initializer, isMatrix: isMatrix, parts: shape.parts,
         stretches: stretches))
-    count += (tensor.count + Self.alignment - 1) / Self.alignment * Self.alignment
+    count += Self.aligned(tensor.count)
     return tensor
+  }
+
+  private static func aligned(_ count: Int) -> Int { (count + alignment - 1) / alignment * alignment }
+
+  /// Where the next parameter after these starts.
+  fileprivate static func end(of parameters: [Parameter]) -> Int {
+    parameters.last.map { $0.tensor.offset + aligned($0.tensor.count) } ?? 0
   }
 
   /// Declares a vector of `count` numbers.
@@ -66,7 +73,8 @@ extension StepRecorder {
     let flat =
       joins ? units[units.count - 1].flat : tensor(name, .parameter, Signature(1, 1, precision.compute))
     var declaration = UnitDeclaration(
-      flat: flat.storage, count: joins ? flat.columns : 0, mesh: mesh, type: precision.compute)
+      flat: flat.storage, count: joins ? UnitDeclaration.end(of: units[units.count - 1].parameters) : 0,
+      mesh: mesh, type: precision.compute)
     let part = body(&declaration)
     if joins {
       units[units.count - 1].parameters += declaration.parameters

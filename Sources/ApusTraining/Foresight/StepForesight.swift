@@ -26,17 +26,14 @@ package struct StepForesight: Codable, Hashable, Sendable {
     case description(MeasuredProcessor)
   }
 
-  /// What fixes a rank's step beside its program.
+  /// What fixes a rank's step of training beside its program.
   package struct Step {
     package var microbatches: Int
     package var threads: Int
-    /// Whether the norm of the first micro-batch's gradient is measured too.
-    package var measuresNoise: Bool
 
-    package init(microbatches: Int, threads: Int, measuresNoise: Bool) {
+    package init(microbatches: Int, threads: Int) {
       self.microbatches = microbatches
       self.threads = threads
-      self.measuresNoise = measuresNoise
     }
   }
 
@@ -52,6 +49,13 @@ package struct StepForesight: Codable, Hashable, Sendable {
     for (axis, kinds) in program.communication(microbatches: step.microbatches, at: position) {
       sentBytes[axis.rawValue] = kinds.values.reduce(0) { $0 + $1.ringBytes }
     }
+    // Training also measures the norm of the first micro-batch's gradient (`GradientPart`).
+    let measuresNoise = step.microbatches > 1 && program.mesh.layout.hasGradientOfFirstMicrobatch
+    for instruction in measuresNoise ? program.segment(.synchronise)?.instructions ?? [] : []
+    where instruction.condition.holds(isLast: false) {
+      guard let (axis, _, volume) = instruction.communication(at: position) else { continue }
+      sentBytes[axis.rawValue, default: 0] += volume.ringBytes
+    }
     guard let processor else { return }
     let ranks = program.mesh.layout.worldSize
     guard let sharing = processor.sharing(ranks: ranks, threads: step.threads) else {
@@ -62,7 +66,7 @@ package struct StepForesight: Codable, Hashable, Sendable {
     }
     let work = StepWork(
       program, plan, microbatches: step.microbatches, at: position, cacheBytes: sharing.cacheBytes,
-      measuresNoise: step.measuresNoise)
+      measuresNoise: measuresNoise)
     stepSeconds = work.seconds(sharing)
     if stepSeconds == nil {
       reason = "not measured: \(work.unknownKinds(sharing).joined(separator: ", "))"
@@ -95,8 +99,7 @@ package struct StepForesight: Codable, Hashable, Sendable {
     let training = setup.configuration.training
     var foresight = StepForesight(
       program, setup.executor.plan,
-      Step(
-        microbatches: training.gradientAccumulation, threads: setup.threads, measuresNoise: place.isAlone),
+      Step(microbatches: training.gradientAccumulation, threads: setup.threads),
       at: setup.executor.position, processor)
     foresight.reason = foresight.reason ?? reason
     return foresight

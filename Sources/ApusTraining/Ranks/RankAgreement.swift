@@ -51,7 +51,10 @@ package enum RankAgreement {
   ) throws(CommunicationError) {
     let all = try world.control.allGather(bytes: Array(statement.utf8), label: "what all ranks must have")
     guard let other = all.firstIndex(where: { $0 != all[0] }) else { return }
-    let texts = [all[other], all[0]].map { String(decoding: $0, as: UTF8.self) }
+    // Another build may say anything here: one line of it is enough.
+    let texts = [all[other], all[0]].map { bytes in
+      String(String(decoding: bytes, as: UTF8.self).prefix { $0 != "\n" }.prefix(100))
+    }
     throw .launch(
       "rank \(other) \(difference) (\(texts[0])) than rank 0 (\(texts[1])); \(remedy)")
   }

@@ -29,10 +29,7 @@ struct GradientPart {
   ///   - ownTokens: with a target, in this replica's first micro-batch.
   ///   - stepTokens: in the whole step on all replicas.
   init?(_ executor: Executor, _ world: (any World)?, ownTokens: Int, stepTokens: Int) {
-    let layout = executor.position.mesh.layout
-    guard layout.worldSize == layout.data, layout.zeroStage < 2 || layout.shardDegree == nil else {
-      return nil
-    }
+    guard executor.position.mesh.layout.hasGradientOfFirstMicrobatch else { return nil }
     self.executor = executor
     self.world = world
     self.ownTokens = ownTokens

@@ -66,7 +66,7 @@ struct MachineJob {
     let fits = plan.totalBytes <= AvailableMemory.byteCount() / ranks
     let foresight = StepForesight(
       program, plan,
-      StepForesight.Step(microbatches: accumulation, threads: threads, measuresNoise: ranks == 1),
+      StepForesight.Step(microbatches: accumulation, threads: threads),
       at: MeshPosition(program.mesh, rank: 0), processor)
     let result = foresight.stepSeconds.map { seconds in
       self.result(
