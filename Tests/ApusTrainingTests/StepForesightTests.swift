@@ -97,6 +97,8 @@ import Testing
       let missing = kinds(model, settings).subtracting(measured[settings.layout.worldSize] ?? [])
       #expect(missing.isEmpty, "\(overrides)")
     }
+    // They are keys of a file.
+    for kind in measured.values.joined() { #expect(!kind.hasSuffix(" ") && !kind.contains(":"), "\(kind)") }
   }
 
   /// What is not known is said.

@@ -75,7 +75,9 @@ package struct InstructionWork: Hashable, Sendable {
     }
     let types = Set((inputs + outputs.map(\.tensor)).map(\.type)).subtracting([.int32, .uint8])
     let names = ElementType.allCases.filter(types.contains).map(\.shortName).joined(separator: "+")
-    self.init(kind: "\(variant.isEmpty ? instruction.op.name : variant) \(names)", values)
+    // What moves token ids has no name of a number behind it.
+    let name = variant.isEmpty ? instruction.op.name : variant
+    self.init(kind: names.isEmpty ? name : "\(name) \(names)", values)
   }
 
   /// The collective that an instruction runs, starts or ends, and the bytes of its whole buffer.

@@ -19,8 +19,8 @@ package struct MachineCalibration {
     let seconds: Double
   }
   private var timed: [Timed] = []
-  /// Seconds of steps that no instruction accounts for.
-  private var outside: [Double] = []
+  /// Whole steps beside the sum of their instructions' medians, seconds.
+  private var steps: [MeasuredCurve.Sample] = []
 
   /// Sizes among which the measured cache is chosen.
   private static let cacheSizes = [1, 2, 4, 8, 16, 32].map { $0 << 20 }
@@ -82,13 +82,15 @@ package struct MachineCalibration {
       inside += seconds
       timed.append(Timed(works: works.map { $0[position].work }, seconds: seconds))
     }
-    outside.append(max(0, median(whole) - inside))
+    steps.append(MeasuredCurve.Sample([1, inside], seconds: median(whole)))
   }
 
   private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
   /// The curves under the cache that explains the times best.
   private var sharing: MeasuredProcessor.Sharing {
+    // A step takes longer than the medians of its instructions: something always interrupts one of them.
+    let step = MeasuredCurve(fitting: steps).factors
     var best: (error: Double, cache: Int, curves: [String: MeasuredCurve])?
     for (size, cache) in Self.cacheSizes.enumerated() {
       let kinds = Dictionary(grouping: timed) { $0.works[size].kind }
@@ -103,8 +105,9 @@ package struct MachineCalibration {
       }
       if best == nil || error < (best?.error ?? 0) { best = (error, cache, curves) }
     }
+    let curves = (best?.curves ?? [:]).mapValues { MeasuredCurve(factors: $0.factors.map { $0 * step[1] }) }
     return MeasuredProcessor.Sharing(
-      ranks: place.world.size, threads: threads, cacheBytes: best?.cache ?? 0,
-      stepSeconds: median(outside), curves: best?.curves ?? [:])
+      ranks: place.world.size, threads: threads, cacheBytes: best?.cache ?? 0, stepSeconds: step[0],
+      curves: curves)
   }
 }
