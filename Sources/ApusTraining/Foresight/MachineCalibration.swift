@@ -42,37 +42,81 @@ package struct MachineCalibration {
     self.place = place
   }
 
+  /// A model of the grid ready to run.
+  private struct Trial {
+    let point: CalibrationGrid.Point
+    let executor: Executor
+    let loop: StepLoop
+    let source: MadeUpTokens
+    let scale: LossScale?
+
+    init(_ index: Int, _ subject: CalibrationGrid.Subject, threads: Int, _ place: RankPlace) throws {
+      let (point, model, settings) = CalibrationGrid.program(index, subject)
+      let program = StepProgram.training(model, settings)
+      executor = try Executor(program, threads: threads, ranks: place.groups(program.mesh))
+      executor.initializeParameters(seed: 1)
+      try executor.gatherWeights()
+      loop = StepLoop(
+        executor, microbatches: point.microbatches, samplesPerMicrobatch: point.batch,
+        optimizer: settings.optimizer, world: place.world)
+      source = MadeUpTokens(vocabularySize: model.vocabularySize, sequenceLength: point.sequence)
+      scale = LossScale.withoutSkips(settings.precision)
+      self.point = point
+    }
+
+    /// Seconds of a whole step.
+    func wholeStep(_ step: Int) throws -> Double {
+      try loop.run(step: step, learningRate: 1e-4, scale: scale, source).seconds
+    }
+
+    /// Seconds of each instruction of a step.
+    func instructions(_ step: Int) throws -> [Double] {
+      var seconds: [Double] = []
+      _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) { kind, microbatch, isLast in
+        try executor.run(kind, microbatch: microbatch, isLast: isLast) { seconds.append($0.seconds) }
+      }
+      return seconds
+    }
+
+    func work(cacheBytes: Int) -> StepWork {
+      StepWork(
+        executor.program, executor.plan, microbatches: point.microbatches, at: executor.position,
+        cacheBytes: cacheBytes)
+    }
+  }
+
+  /// How much longer steps take now than a description says, by the median over some models of the grid: a machine
+  /// that others share, or that warms up, does not keep its speed. Takes about a second; all ranks of `place`
+  /// call it. Gives 1 where the description lacks a kind of instruction.
+  package static func slowness(
+    beside sharing: MeasuredProcessor.Sharing, _ subject: CalibrationGrid.Subject, place: RankPlace = .alone()
+  ) throws -> Double {
+    var ratios: [Double] = []
+    for index in [1, 3, 4, 5, 6] {
+      let trial = try Trial(index, subject, threads: sharing.threads, place)
+      // The first step touches its pages.
+      let seconds = try (1...6).map { try trial.wholeStep($0) }.dropFirst()
+      if let foreseen = trial.work(cacheBytes: sharing.cacheBytes).seconds(sharing) {
+        ratios.append(seconds.sorted()[seconds.count / 2] / foreseen)
+      }
+    }
+    return ratios.isEmpty ? 1 : ratios.sorted()[ratios.count / 2]
+  }
+
   /// Runs a point: steps that are timed instruction by instruction and steps that are timed whole, in turn, after one
   /// of each to warm up.
   private mutating func run(_ index: Int, _ subject: CalibrationGrid.Subject) throws {
-    let (point, model, settings) = CalibrationGrid.program(index, subject)
-    let program = StepProgram.training(model, settings)
-    let executor = try Executor(program, threads: threads, ranks: place.groups(program.mesh))
-    executor.initializeParameters(seed: 1)
-    try executor.gatherWeights()
-    let loop = StepLoop(
-      executor, microbatches: point.microbatches, samplesPerMicrobatch: point.batch,
-      optimizer: settings.optimizer, world: place.world)
-    let source = MadeUpTokens(vocabularySize: model.vocabularySize, sequenceLength: point.sequence)
-    let scale = LossScale.withoutSkips(settings.precision)
+    let trial = try Trial(index, subject, threads: threads, place)
     var times: [[Double]] = []
     var whole: [Double] = []
-    for step in 0...point.steps {
-      var seconds: [Double] = []
-      _ = try loop.run(step: 2 * step + 1, learningRate: 1e-4, scale: scale, source) {
-        kind, microbatch, isLast in
-        try executor.run(kind, microbatch: microbatch, isLast: isLast) { seconds.append($0.seconds) }
-      }
-      let outcome = try loop.run(step: 2 * step + 2, learningRate: 1e-4, scale: scale, source)
+    for step in 0...trial.point.steps {
+      let seconds = try trial.instructions(2 * step + 1)
+      let outcome = try trial.wholeStep(2 * step + 2)
       guard step > 0 else { continue }
       times.append(seconds)
-      whole.append(outcome.seconds)
+      whole.append(outcome)
     }
-    let works = Self.cacheSizes.map {
-      StepWork(
-        program, executor.plan, microbatches: point.microbatches, at: executor.position, cacheBytes: $0
-      ).entries
-    }
+    let works = Self.cacheSizes.map { trial.work(cacheBytes: $0).entries }
     require(
       works[0].count == times[0].count,
       "calibration: \(times[0].count) instructions ran, \(works[0].count) are planned")

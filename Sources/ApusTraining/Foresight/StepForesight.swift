@@ -102,6 +102,15 @@ package struct StepForesight: Codable, Hashable, Sendable {
       Step(microbatches: training.gradientAccumulation, threads: setup.threads),
       at: setup.executor.position, processor)
     foresight.reason = foresight.reason ?? reason
+    // A description is older than the run: what the machine gives at this moment is measured beside it.
+    if case .description = source, let seconds = foresight.stepSeconds,
+      CalibrationGrid.canDivide(over: program.mesh.layout),
+      let sharing = processor?.sharing(ranks: program.mesh.layout.worldSize, threads: setup.threads)
+    {
+      let subject = CalibrationGrid.Subject(like: setup.model, setup.settings)
+      foresight.stepSeconds =
+        try seconds * MachineCalibration.slowness(beside: sharing, subject, place: place)
+    }
     return foresight
   }
 }

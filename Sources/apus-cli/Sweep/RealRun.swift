@@ -73,8 +73,14 @@ struct RealRun {
     let said = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
     (record.status, record.reason) = Self.verdict(
       ending, said: said, timeoutSeconds: surroundings.timeoutSeconds)
+    let step = RunFolder(folder).recordedFacts?.step
+    if let foreseen = step?.foreseen, let seconds = foreseen.stepSeconds {
+      record.predicted = job.result(
+        seconds: seconds, arenaBytes: foreseen.arenaBytes, sentBytes: foreseen.sentBytes,
+        peak: surroundings.peak)
+    }
     if record.status == .ok {
-      if let step = RunFolder(folder).recordedFacts?.step?.measured {
+      if let step = step?.measured {
         record.measured = job.result(
           seconds: step.stepSeconds, arenaBytes: step.arenaBytes, sentBytes: step.sentBytes,
           peak: surroundings.peak)

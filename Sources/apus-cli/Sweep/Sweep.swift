@@ -103,7 +103,8 @@ struct Sweep {
         surroundings, folder: URL(fileURLWithPath: "\(folder)/run-\(run.record.hash)"))
       // What was cut short is no result: the sweep runs it again when it goes on.
       if notice.isAsked, record.status == .timedOut { break }
-      record.predicted = foreseen?.result
+      // The run has foreseen itself at its own start; where it did not come so far, the description alone has.
+      record.predicted = record.predicted ?? foreseen?.result
       record.predictedStatus = foreseen.map { $0.fits ? .ok : .outOfMemory }
       isNew += 1
       try ledger.append([record])
