@@ -86,16 +86,22 @@ package struct MachineCalibration {
   }
 
   /// How much longer steps take now than a description says, by the median over some models of the grid: a machine
-  /// that others share, or that warms up, does not keep its speed. Takes about a second; all ranks of `place`
-  /// call it. Gives 1 where the description lacks a kind of instruction.
+  /// that others share does not keep its speed, and under load it falls. Takes about two seconds, of which the first
+  /// only loads the machine; all ranks of `place` call it. Gives 1 where the description lacks a kind of instruction.
   package static func slowness(
     beside sharing: MeasuredProcessor.Sharing, _ subject: CalibrationGrid.Subject, place: RankPlace = .alone()
   ) throws -> Double {
+    let trials = try [1, 3, 4, 5, 6].map { try Trial($0, subject, threads: sharing.threads, place) }
+    // As often on all ranks: the first rank's clock says for how long.
+    let load = Stopwatch()
+    var round = 0
+    repeat {
+      round += 1
+      for trial in trials { _ = try trial.wholeStep(round) }
+    } while try place.world.control.allReduce([load.seconds], .maximum, label: "loading the machine")[0] < 1.2
     var ratios: [Double] = []
-    for index in [1, 3, 4, 5, 6] {
-      let trial = try Trial(index, subject, threads: sharing.threads, place)
-      // The first step touches its pages.
-      let seconds = try (1...6).map { try trial.wholeStep($0) }.dropFirst()
+    for trial in trials {
+      let seconds = try (1...7).map { try trial.wholeStep(round + $0) }
       if let foreseen = trial.work(cacheBytes: sharing.cacheBytes).seconds(sharing) {
         ratios.append(seconds.sorted()[seconds.count / 2] / foreseen)
       }

@@ -117,7 +117,7 @@ package struct StepForesight: Codable, Hashable, Sendable {
 
 /// What a run's steps were: the same figures as `StepForesight`, measured.
 package struct StepMeasurement: Codable, Hashable, Sendable {
-  /// Median over the steps after the first ones.
+  /// Median over the steps after the first ones and the first second.
   package var stepSeconds: Double
   /// End of the last byte of the arena that was touched.
   package var arenaBytes: Int
@@ -142,15 +142,21 @@ package struct StepComparison: Codable, Hashable, Sendable {
 
 /// The times of a run's steps, of which the median after the first ones counts.
 struct StepTimes {
-  /// Steps that warm up: pages are touched for the first time, frequencies settle.
-  static let warmUp = 3
+  /// Steps that touch pages for the first time.
+  private static let firstSteps = 3
+  /// Seconds until a loaded machine has found its speed. Left out where at least `enough` steps remain.
+  private static let settling = 1.0
+  private static let enough = 10
   private var seconds: [Double] = []
 
   mutating func add(_ step: Double) { seconds.append(step) }
 
   /// Nil before the first step.
   var median: Double? {
-    let steady = (seconds.count > Self.warmUp ? Array(seconds.dropFirst(Self.warmUp)) : seconds).sorted()
-    return steady.isEmpty ? nil : steady[steady.count / 2]
+    var steady = seconds.count > Self.firstSteps ? seconds.dropFirst(Self.firstSteps) : seconds[...]
+    var passed = 0.0
+    while passed < Self.settling, steady.count > Self.enough { passed += steady.removeFirst() }
+    let sorted = steady.sorted()
+    return sorted.isEmpty ? nil : sorted[sorted.count / 2]
   }
 }
