@@ -9,7 +9,7 @@ package struct RunPairsSVG: Sendable, CustomStringConvertible {
   package init(_ chart: RunChart) { self.chart = chart }
 
   private static let plot = (x: 74.0, y: 88.0, size: 470.0)
-  private static let width = 760.0
+  private static let width = 810.0
 
   private struct Point {
     let run: RunPoint
