@@ -82,11 +82,10 @@ public final class TrainingSession {
           + "\(settings.sequenceLength + 1)")
     }
     let optimizer = OptimizerSettings(weightDecay: settings.weightDecay, maximumNorm: settings.gradientClip)
-    let program = StepProgram.training(
-      declaration,
-      TrainingProgramSettings(
-        microBatchSize: settings.microBatchSize, sequenceLength: settings.sequenceLength, optimizer: optimizer
-      ))
+    var recorded = TrainingProgramSettings(
+      microBatchSize: settings.microBatchSize, sequenceLength: settings.sequenceLength, optimizer: optimizer)
+    recorded.accumulates = settings.gradientAccumulation > 1
+    let program = StepProgram.training(declaration, recorded)
     let executor = try Executor(
       program, threads: settings.threads > 0 ? settings.threads : ArithmeticLibrary.defaultThreads)
     executor.initializeParameters(seed: settings.seed)

@@ -109,6 +109,13 @@ extension BatchStage {
 }
 
 extension TrainingSection {
+  /// The most micro-batches of a replica in any step.
+  package var largestAccumulation: Int {
+    let replicas = max(1, globalBatchSize / (microBatchSize * gradientAccumulation))
+    return batchRamp.map { $0.globalBatchSize / (microBatchSize * replicas) }.max()
+      .map { max($0, gradientAccumulation) } ?? gradientAccumulation
+  }
+
   /// Tokens of the first `step` steps on all replicas.
   public func tokens(throughStep step: Int) -> Int {
     var (samples, before) = (0, 0)

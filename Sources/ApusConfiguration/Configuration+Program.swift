@@ -19,6 +19,7 @@ extension Configuration {
       evaluates: data.hasValidation, layout: layout.ranks, communication: layout.communication)
     settings.dropout = training.dropout
     settings.pipeline.device = device
+    settings.accumulates = training.largestAccumulation > 1
     settings.recomputation = try training.recomputation.settings(for: model, settings, workspace: workspace)
     return settings
   }

@@ -42,6 +42,8 @@ public struct StepProgram: Sendable {
   package var gradientNorm: Tensor?
   package var tokenLosses: Tensor?
   package var logits: Tensor?
+  /// Whether a step may have several micro-batches: gradients keep their place then.
+  package var accumulates = true
   /// Inputs of the layers and output of the last, as the model marked them.
   package var layerInputs: [Tensor] = []
 
@@ -103,8 +105,18 @@ public struct StepProgram: Sendable {
     }.min() ?? 0
   }
 
-  /// Bytes of the persistent storages of a role.
+  /// Bytes of the storages of a role.
   package func byteCount(of role: Role) -> Int {
     storages.reduce(0) { $0 + ($1.role == role ? $1.byteCount : 0) }
+  }
+
+  /// What keeps its memory throughout, in words.
+  package var keptText: String {
+    accumulates ? "weights, gradients and optimizer states" : "weights and optimizer states"
+  }
+
+  /// Bytes of the storages of a role that keep their content.
+  package func persistentByteCount(of role: Role) -> Int {
+    storages.reduce(0) { $0 + ($1.role == role && $1.isPersistent ? $1.byteCount : 0) }
   }
 }

@@ -79,8 +79,9 @@ import Testing
     #expect(
       bytes.keys.sorted() == [
         "activation", "communication", "gradient", "input", "optimizer_state", "parameter", "result",
-        "workspace",
+        "shared_by_gradients", "workspace",
       ])
+    #expect(bytes["shared_by_gradients"] == 0)
     #expect(bytes["optimizer_state"] == 2 * (bytes["parameter"] ?? 0))
     #expect(
       json.keys.sorted() == [

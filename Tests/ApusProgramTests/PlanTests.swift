@@ -20,7 +20,7 @@ import Testing
       for (number, instruction) in segment.instructions.enumerated() {
         for tensor in instruction.inputs + instruction.outputs.map(\.tensor) {
           let storage = program.storages[tensor.storage]
-          guard storage.role == .activation, let offset = plan.offsets[tensor.storage] else { continue }
+          guard !storage.isPersistent, let offset = plan.offsets[tensor.storage] else { continue }
           if let known = position[tensor.storage] {
             pieces[known].last = index
           } else {
@@ -86,11 +86,34 @@ import Testing
     #expect(found.inPlace >= 2 * model.layerCount)
   }
 
-  @Test(arguments: ["gpt2-124m", "llama-110m", "llama-3-8b"])
-  func presetsAreDisjoint(name: String) throws {
+  @Test(arguments: ["gpt2-124m", "llama-110m", "llama-3-8b"], [true, false])
+  func presetsAreDisjoint(name: String, accumulates: Bool) throws {
     let shape = try #require(ModelPresets.named(name))
-    let program = Samples.program(shape, microBatch: 2, sequence: 256, evaluates: false)
+    let program = Samples.program(
+      shape, microBatch: 2, sequence: 256, evaluates: false, accumulates: accumulates)
     _ = checkDisjoint(program, MemoryPlan(program, workspace: Samples.workspace))
+  }
+
+  /// With a single micro-batch gradients lie where activations were: the plan never needs both in full, and no
+  /// instruction differs.
+  @Test(arguments: Samples.presets.map(\.name)) func gradientsOfOneMicrobatch(name: String) throws {
+    let shape = try #require(Samples.presets.first { $0.name == name }).shape
+    let sequence = min(1024, shape.maximumSequenceLength)
+    let kept = Samples.program(shape, microBatch: 4, sequence: sequence, evaluates: false)
+    let used = Samples.program(shape, microBatch: 4, sequence: sequence, evaluates: false, accumulates: false)
+    #expect(kept.segments == used.segments && kept.groups.count == 3 && used.groups.count == 1)
+    let (large, small) = (
+      MemoryPlan(kept, workspace: Samples.workspace), MemoryPlan(used, workspace: Samples.workspace)
+    )
+    let gradients = kept.byteCount(of: .gradient)
+    #expect(used.byteCount(of: .gradient) == gradients)
+    #expect(small.persistentBytes <= large.persistentBytes - gradients)
+    #expect(small.transientBytes >= gradients)
+    #expect(small.waste < 0.03)
+    // All gradients are there when their norm is taken.
+    let ready = small.timelines[0][kept.segments[0].instructions.count + kept.segments[1].instructions.count]
+    #expect(ready[.gradient] == gradients)
+    #expect(small.totalBytes < large.totalBytes)
   }
 
   @Test(arguments: Samples.small) func generationIsDisjoint(model: ModelConfiguration) {

@@ -26,12 +26,14 @@ enum Samples {
 
   static func program(
     _ model: ModelConfiguration, microBatch: Int = 2, sequence: Int = 7, evaluates: Bool = true,
-    precision: PrecisionPolicy = .fp32, recomputation: RecomputationSettings = .none, isFused: Bool = true
+    precision: PrecisionPolicy = .fp32, recomputation: RecomputationSettings = .none, isFused: Bool = true,
+    accumulates: Bool = true
   ) -> StepProgram {
     var settings = TrainingProgramSettings(
       microBatchSize: microBatch, sequenceLength: sequence, recomputation: recomputation,
       precision: precision, evaluates: evaluates)
     settings.isFused = isFused
+    settings.accumulates = accumulates
     return .training(model, settings)
   }
 

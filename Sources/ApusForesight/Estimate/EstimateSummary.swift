@@ -6,10 +6,12 @@ import ApusProgram
 package struct EstimateSummary: Encodable, Sendable {
   package struct Bytes: Encodable, Sendable {
     let parameter, gradient, optimizerState, activation, workspace, input, result, communication: Int
+    let sharedByGradients: Int
 
     enum CodingKeys: String, CodingKey {
       case parameter, gradient, activation, workspace, input, result, communication
       case optimizerState = "optimizer_state"
+      case sharedByGradients = "shared_by_gradients"
     }
   }
 
@@ -126,7 +128,8 @@ package struct EstimateSummary: Encodable, Sendable {
     self.bytes = Bytes(
       parameter: bytes(.parameter), gradient: bytes(.gradient), optimizerState: bytes(.optimizerState),
       activation: bytes(.activation), workspace: bytes(.workspace), input: bytes(.input),
-      result: bytes(.result), communication: bytes(.communication))
+      result: bytes(.result), communication: bytes(.communication),
+      sharedByGradients: estimate.sharedByGradients.bytes)
     ranks = estimate.settings.layout.worldSize
     communication = estimate.exchanges.map {
       Exchange(

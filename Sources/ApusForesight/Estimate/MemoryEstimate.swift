@@ -10,7 +10,7 @@ import ApusProgram
 package struct MemoryEstimate: Sendable {
   package let model: ModelConfiguration
   package let settings: TrainingProgramSettings
-  /// Micro-batches of an optimizer step. Memory does not depend on it (S17).
+  /// Micro-batches of an optimizer step. From two on memory does not depend on it (S17).
   package let accumulation: Int
   package let program: StepProgram
   package let plan: MemoryPlan
@@ -57,9 +57,17 @@ package struct MemoryEstimate: Sendable {
 
   // MARK: Bytes
 
-  /// Bytes of a role: all of the persistent ones; of activations and workspace those alive at the instruction
-  /// where most transient bytes are.
-  package func byteCount(of role: Role) -> ByteCount { ByteCount(plan.bytesAtPeak[role] ?? 0) }
+  /// Bytes of a role: all parameters, gradients and optimizer states; of activations and workspace those alive at the
+  /// instruction where most transient bytes are.
+  package func byteCount(of role: Role) -> ByteCount {
+    ByteCount(role == .gradient ? program.byteCount(of: role) : plan.bytesAtPeak[role] ?? 0)
+  }
+
+  /// Bytes of gradients that are computed only after that instruction, where activations were: counted twice in the
+  /// bytes of the roles. 0 where gradients are summed over micro-batches.
+  package var sharedByGradients: ByteCount {
+    ByteCount(program.byteCount(of: .gradient) - (plan.bytesAtPeak[.gradient] ?? 0))
+  }
 
   /// Float32 weights beside 16-bit ones: part of the optimizer states.
   package var masterWeights: ByteCount {
@@ -75,7 +83,7 @@ package struct MemoryEstimate: Sendable {
   /// Bytes between storages, which start at multiples of `MemoryPlan.alignment`.
   package var alignmentBytes: ByteCount {
     let roles = Role.allCases.filter(\.isPersistent)
-    return ByteCount(roles.reduce(plan.persistentBytes) { $0 - program.byteCount(of: $1) })
+    return ByteCount(roles.reduce(plan.persistentBytes) { $0 - program.persistentByteCount(of: $1) })
   }
 
   /// Transient bytes that packing by lifetime loses.
@@ -103,7 +111,8 @@ package struct MemoryEstimate: Sendable {
     MemoryMilestones(
       weights: byteCount(of: .parameter), masterWeights: masterWeights, gradients: byteCount(of: .gradient),
       moments: ByteCount(byteCount(of: .optimizerState).bytes - masterWeights.bytes),
-      activations: ByteCount(plan.transientLowerBound))
+      activations: ByteCount(
+        plan.timelines.joined().map { $0.reduce(0) { $1.key == .gradient ? $0 : $0 + $1.value } }.max() ?? 0))
   }
 
   // MARK: Communication

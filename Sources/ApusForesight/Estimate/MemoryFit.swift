@@ -12,7 +12,8 @@ package struct MemoryFit: Hashable, Sendable {
     case microBatch(Int)
     /// One sequence is too much; the longest sequence that fits alone.
     case sequenceLength(Int)
-    /// Weights, gradients, optimizer states, inputs and results alone are too much.
+    /// What keeps its memory throughout is too much alone: weights, optimizer states, inputs, results, and gradients
+    /// that are summed over micro-batches.
     case smallerModel(persistent: ByteCount)
   }
 
@@ -54,7 +55,16 @@ package struct MemoryFit: Hashable, Sendable {
       let count = Self.largest(upTo: Self.mostSequences, where: { n in fits { $0.microBatchSize = n } })
       // The head's scratch shrinks where its chunks are cut anew, so a smaller micro-batch may need more.
       remedy = .none(largestMicroBatch: max(asked, count ?? asked))
-    } else if let count = Self.largest(upTo: asked - 1, where: { n in fits { $0.microBatchSize = n } }) {
+    } else if let count = Self.largest(
+      upTo: asked - 1,
+      where: { n in
+        fits {
+          $0.microBatchSize = n
+          // The same batch then takes several of them.
+          $0.accumulates = true
+        }
+      })
+    {
       remedy = .microBatch(count)
     } else if let length = Self.largest(
       upTo: estimate.settings.sequenceLength / part,

@@ -19,7 +19,9 @@ struct MeasuredForecast {
     else { return nil }
     self.job = job
     self.sharing = sharing
-    program = StepProgram.training(job.recordedModel, job.programSettings())
+    var settings = job.programSettings()
+    settings.accumulates = job.layout.microbatches > 1
+    program = StepProgram.training(job.recordedModel, settings)
     // Scratch of the products is the backend's to know; it is small beside the rest.
     plan = MemoryPlan(program) { _ in 0 }
   }
@@ -28,9 +30,10 @@ struct MeasuredForecast {
   var memory: MemoryForecast {
     var memory = MemoryForecast()
     memory.parameters = Double(program.byteCount(of: .parameter))
-    memory.gradients = Double(program.byteCount(of: .gradient))
+    memory.gradients = Double(plan.bytesAtPeak[.gradient] ?? 0)
     memory.optimizer = Double(program.byteCount(of: .optimizerState))
-    memory.activations = Double(plan.transientBytes)
+    memory.activations =
+      Double(plan.totalBytes) - memory.parameters - memory.gradients - memory.optimizer
     // The whole plan is mapped before the first step.
     memory.allocatedPeak = Double(plan.totalBytes)
     memory.firstPeak = memory.allocatedPeak

@@ -6,11 +6,13 @@ package struct RecomputationBudgetRefusal: Error, Hashable, CustomStringConverti
   package let budget: ByteCount
   /// The smallest plan found.
   package let least: ByteCount
-  /// Weights, gradients, optimizer states, inputs and results.
+  /// Weights, optimizer states, inputs and results, and sums of gradients over micro-batches.
   package let persistent: ByteCount
+  /// The largest of them, in words.
+  package let kept: String
 
   package var description: String {
-    "training.recomputation: no plan fits a budget of \(budget): weights, gradients and optimizer states take "
+    "training.recomputation: no plan fits a budget of \(budget): \(kept) take "
       + "\(persistent), and with everything computed again the step needs \(least); raise the budget to "
       + "\(least.bytes) bytes, or use a smaller micro-batch or a shorter sequence"
   }
@@ -62,7 +64,8 @@ package struct RecomputationBudget {
       return
     }
     throw RecomputationBudgetRefusal(
-      budget: ByteCount(bytes), least: ByteCount(least), persistent: ByteCount(everything.persistentBytes))
+      budget: ByteCount(bytes), least: ByteCount(least), persistent: ByteCount(everything.persistentBytes),
+      kept: whole.keptText)
   }
 }
 

@@ -18,6 +18,9 @@ package struct TrainingProgramSettings: Hashable, Sendable {
   /// The device of the layout's pipeline that the program is for, and how layers are shared out.
   package var pipeline = PipelinePlace()
   package var communication: CommunicationPolicy
+  /// Whether a step may have several micro-batches, over which gradients are summed. With one, which backward fills and
+  /// the update uses up, activations have the gradients' place before.
+  package var accumulates = true
   /// Whether neighbouring instructions are fused. Off where a program is taken apart, or compared.
   package var isFused = true
 
@@ -83,9 +86,17 @@ extension StepProgram {
     let (norm, coefficient) = step.clipping(
       model.units, maximumNorm: settings.optimizer.maximumNorm, control: program.control)
     program.gradientNorm = norm
-    program.groups.append([Segment(.synchronise, step.takeInstructions())])
+    let synchronise = Segment(.synchronise, step.takeInstructions())
     step.adamW(model.units, settings.optimizer, coefficient: coefficient, control: program.control)
-    program.groups.append([Segment(.optimizer, step.takeInstructions())])
+    let update = Segment(.optimizer, step.takeInstructions())
+    // A pipeline's schedule runs other micro-batches between a segment and the next.
+    program.accumulates = settings.accumulates || layout.pipeline > 1
+    if program.accumulates {
+      program.groups += [[synchronise], [update]]
+    } else {
+      program.groups[program.groups.count - 1] += [synchronise, update]
+      for gradients in model.units.compactMap(\.gradients) { step.endsWithStep(gradients) }
+    }
 
     if settings.evaluates { program.addEvaluation(model, context, in: &step) }
     program.storages = step.storages

@@ -33,7 +33,7 @@ struct GroupLifetimes {
     var lifetimes: [Int: Lifetime] = [:]
     for (index, instruction) in instructions.enumerated() {
       for tensor in instruction.inputs + instruction.outputs.map(\.tensor)
-      where !storages[tensor.storage].role.isPersistent {
+      where !storages[tensor.storage].isPersistent {
         lifetimes[tensor.storage, default: Lifetime(first: index, last: index)].last = index
       }
     }

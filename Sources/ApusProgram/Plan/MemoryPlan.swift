@@ -4,9 +4,9 @@ import ApusCore
 /// anything runs.
 package typealias WorkspaceCatalogue = (Instruction) -> Int
 
-/// Every byte of a rank before step 1: a persistent region (parameters, gradients, optimizer states, inputs,
-/// results, caches) and one transient region in which each group's activations and workspaces are packed by
-/// lifetime.
+/// Every byte of a rank before step 1: a persistent region (parameters, optimizer states, inputs, results, caches, and
+/// gradients that are summed over micro-batches) and one transient region in which each group's activations and
+/// workspaces, and gradients of a single micro-batch, are packed by lifetime.
 ///
 /// The whole plan is mapped before the first step, optimizer states included, so later steps need no more
 /// than the first (S8).
@@ -54,13 +54,13 @@ package struct MemoryPlan: Sendable {
     placePersistent(program)
     for group in program.groups { place(group, program.storages, workspace) }
     for role in Role.allCases where role.isPersistent {
-      bytesAtPeak[role] = program.byteCount(of: role)
+      bytesAtPeak[role, default: 0] += program.persistentByteCount(of: role)
     }
   }
 
   private mutating func placePersistent(_ program: StepProgram) {
     for role in Role.allCases where role.isPersistent {
-      for (index, storage) in program.storages.enumerated() where storage.role == role {
+      for (index, storage) in program.storages.enumerated() where storage.role == role && storage.isPersistent {
         offsets[index] = persistentBytes
         persistentBytes += Packing.align(storage.byteCount, Self.alignment)
       }

@@ -29,7 +29,7 @@ package struct StageMemory: Hashable, Sendable {
     slabs = inFlight
     slabBytes = Array(repeating: 0, count: inFlight.count)
     persistentBytes = program.storages.reduce(0) {
-      $0 + ($1.role.isPersistent ? Packing.align($1.byteCount, MemoryPlan.alignment) : 0)
+      $0 + ($1.isPersistent ? Packing.align($1.byteCount, MemoryPlan.alignment) : 0)
     }
     for group in program.groups { add(group, program.storages, workspace) }
   }

@@ -43,6 +43,9 @@ public struct StepRecorder {
       columns: signature.columns, placement: signature.placement)
   }
 
+  /// Says that a step fills the tensor's storage once and has used it up at its end.
+  package mutating func endsWithStep(_ tensor: Tensor) { storages[tensor.storage].isUsedUp = true }
+
   /// Fixes the size of a storage that was opened before its content was known.
   mutating func resize(_ storage: Int, name: String, count: Int) -> Tensor {
     storages[storage].count = count

@@ -4,7 +4,7 @@ import ApusCore
 package enum Role: String, Sendable, Hashable, Codable, CaseIterable {
   /// Weights as forward and backward read them. Persistent.
   case parameter
-  /// Sums of the parameters' gradients over a step's micro-batches. Persistent.
+  /// Sums of the parameters' gradients over a step's micro-batches. Persistent, unless a step has only one.
   case gradient
   /// AdamW's moments, and float32 master weights where the weights are shorter. Persistent.
   case optimizerState
@@ -22,7 +22,7 @@ package enum Role: String, Sendable, Hashable, Codable, CaseIterable {
   /// Memory that a backend needs while one instruction runs. Transient.
   case workspace
 
-  /// Whether the memory keeps its content between the segments of a step.
+  /// Whether such memory usually keeps its content between the segments of a step.
   package var isPersistent: Bool {
     switch self {
     case .activation, .communication, .workspace: false
@@ -37,7 +37,12 @@ package struct Storage: Hashable, Sendable {
   package var role: Role
   package var type: ElementType
   package var count: Int
+  /// Whether a step fills it once and has used it up at its end, though its role is one of those that stay: other
+  /// values may have its place before and after.
+  package var isUsedUp = false
 
+  /// Whether it keeps its content between the segments of a step and from step to step.
+  package var isPersistent: Bool { role.isPersistent && !isUsedUp }
   package var byteCount: Int { count * type.byteCount }
 }
 

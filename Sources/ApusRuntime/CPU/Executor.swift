@@ -73,6 +73,7 @@ package final class Executor {
   ) throws(CommunicationError) {
     // Kernels hold addresses in the arena and the library's products, which end with the executor.
     defer { withExtendedLifetime(self) {} }
+    require(microbatch == 0 || program.accumulates, "the program has no sums of gradients for micro-batch \(microbatch)")
     for (kernel, condition) in kernels(kind) where condition.holds(isLast: isLast) { try kernel(microbatch) }
   }
 
@@ -269,8 +270,8 @@ package final class Executor {
     let fixed = plan.persistentBytes
     let remedy =
       fixed > available
-      ? "weights, gradients and optimizer states alone take \(ByteCount(fixed)): use a smaller model or more memory"
-      : "use a smaller micro-batch or a shorter sequence (activations and workspace take "
+      ? "\(program.keptText) alone take \(ByteCount(fixed)): use a smaller model or more memory"
+      : "use a smaller micro-batch or a shorter sequence (what is computed in a step takes "
         + "\(ByteCount(plan.transientBytes)))"
     throw .doesNotFit(
       needed: plan.totalBytes, available: available,

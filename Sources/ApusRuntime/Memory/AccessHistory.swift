@@ -43,7 +43,7 @@ package struct AccessHistory {
     self.chunkByteCount = chunkByteCount
     let count = (plan.totalBytes + chunkByteCount - 1) / chunkByteCount
     var roles: [Role?] = Array(repeating: nil, count: count)
-    for (index, storage) in program.storages.enumerated() where storage.role.isPersistent {
+    for (index, storage) in program.storages.enumerated() where storage.isPersistent {
       guard let offset = plan.offsets[index] else { continue }
       for chunk in offset / chunkByteCount...max(offset, offset + storage.byteCount - 1) / chunkByteCount {
         roles[chunk] = roles[chunk] ?? storage.role

@@ -77,9 +77,10 @@ package struct TrainingBenchmark {
       threads: threads, measuresMemory: false, type: precision.compute)
     peak = try place.world.control.allReduce([own.peakFLOPsPerSecond], label: "the machines' peak")[0]
     peakText = own.peakText
-    let settings = TrainingProgramSettings(
+    var settings = TrainingProgramSettings(
       microBatchSize: microBatchSize, sequenceLength: sequenceLength, recomputation: recomputation,
       precision: precision, layout: layout.ranks, communication: layout.communication)
+    settings.accumulates = accumulation > 1
     let program = StepProgram.training(model, settings)
     try Executor.checkFit(program, threads: threads, ranksOnMachine: place.ranksOnMachine)
     executor = try Executor(program, threads: threads, ranks: place.groups(program.mesh))
@@ -158,11 +159,16 @@ package struct TrainingBenchmark {
 }
 
 /// Tokens without meaning, a pure function of sample and position.
-struct MadeUpTokens: BatchSource {
+package struct MadeUpTokens: BatchSource {
   let vocabularySize: Int
   let sequenceLength: Int
 
-  func fill(
+  package init(vocabularySize: Int, sequenceLength: Int) {
+    self.vocabularySize = vocabularySize
+    self.sequenceLength = sequenceLength
+  }
+
+  package func fill(
     inputs: UnsafeMutableBufferPointer<Int32>, targets: UnsafeMutableBufferPointer<Int32>, first: Int,
     count: Int
   ) {

@@ -86,6 +86,7 @@ package struct CalibrationGrid {
       microBatchSize: point.batch, sequenceLength: point.sequence,
       recomputation: subject.recomputations[index % subject.recomputations.count],
       precision: subject.precision, layout: layout, communication: subject.communication)
+    settings.accumulates = point.microbatches > 1
     settings.dropout = subject.dropouts[index % subject.dropouts.count]
     return (point, model, settings)
   }

@@ -221,8 +221,9 @@ package struct StepProfiler {
     }
     let roles = Role.allCases.filter { role in timeline.bytes.contains { ($0[role] ?? 0) > 0 } }
     let uses: [(String, [AccessHistory.Use])] =
-      roles.filter(\.isPersistent).map { ($0.title, [.role($0)]) } + [
-        (Role.activation.title, [.values]), (Role.workspace.title, [.scratch]),
+      roles.filter { program.persistentByteCount(of: $0) > 0 }.map { ($0.title, [.role($0)]) } + [
+        (program.accumulates ? Role.activation.title : "activations and gradients", [.values]),
+        (Role.workspace.title, [.scratch]),
       ]
     var touched: [Int]?
     if let watched {

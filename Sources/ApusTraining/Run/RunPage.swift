@@ -45,8 +45,8 @@ enum RunPage {
     }
     var points: [RunReport.Point] = []
     var fixed: [String: Int] = [:]
-    for role in persistent where program.byteCount(of: role) > 0 {
-      fixed[role.title] = program.byteCount(of: role)
+    for role in persistent where program.persistentByteCount(of: role) > 0 {
+      fixed[role.title] = program.persistentByteCount(of: role)
     }
     for (group, timeline) in zip(program.groups, plan.timelines) where group[0].kind != .evaluation {
       let instructions = group.flatMap { segment in segment.instructions.map { (segment.kind, $0) } }

@@ -169,7 +169,8 @@ struct TrainingSetup {
 
   private static func planLine(_ program: StepProgram, _ plan: MemoryPlan) -> String {
     "plan: \(program.parameterCount.grouped) parameters, \(ByteCount(plan.totalBytes)) of memory "
-      + "(\(ByteCount(plan.persistentBytes)) kept, \(ByteCount(plan.transientBytes)) for activations and workspace), "
+      + "(\(ByteCount(plan.persistentBytes)) kept, \(ByteCount(plan.transientBytes)) for "
+      + "\(program.accumulates ? "activations" : "activations, gradients") and workspace), "
       + "\((plan.waste * 100).formatted(decimals: 1)) % above the lower bound"
   }
 }

@@ -40,6 +40,7 @@ struct VerificationRun {
       microBatchSize: verified.microBatchSize, sequenceLength: verified.sequenceLength,
       optimizer: Self.optimizer, precision: verified.precision, layout: verified.layout,
       communication: verified.communication)
+    settings.accumulates = verified.accumulation > 1
     settings.recomputation = verified.recomputation.settings(verified.model, settings)
     return settings
   }

@@ -83,7 +83,8 @@ enum EstimateText {
       "\(precision.compute.byteCount) a parameter" + share(3))
     add(
       "gradients", estimate.byteCount(of: .gradient),
-      "\(precision.gradients.byteCount) a parameter, summed in place" + share(2))
+      "\(precision.gradients.byteCount) a parameter"
+        + (estimate.program.accumulates ? ", summed over micro-batches" : "") + share(2))
     add(
       "optimizer states", estimate.byteCount(of: .optimizerState),
       (precision.hasMasterWeights
@@ -92,6 +93,12 @@ enum EstimateText {
     let gathered = estimate.byteCount(of: .communication)
     if gathered.bytes > 0 { add("communication", gathered, "buffers of collectives alive there") }
     add("workspace", estimate.byteCount(of: .workspace), "scratch of that instruction")
+    if estimate.sharedByGradients.bytes > 0 {
+      table.add([
+        "shared", "-\(estimate.sharedByGradients)", "-\(estimate.sharedByGradients.bytes.grouped)",
+        "gradients computed where activations were",
+      ])
+    }
     add("inputs", estimate.byteCount(of: .input))
     add("results", estimate.byteCount(of: .result))
     add("alignment", estimate.alignmentBytes, "tensors start at multiples of \(MemoryPlan.alignment)")
@@ -181,7 +188,8 @@ enum EstimateText {
       return "Does not fit: \(sizes). One sequence fits up to \(length) tokens: use "
         + "--micro-batch 1 --sequence-length \(length).\n" + growingVerdict(estimate, fit)
     case .smallerModel(let persistent):
-      return "Does not fit: \(sizes). Weights, gradients and optimizer states alone take \(persistent): "
+      let kept = estimate.program.keptText
+      return "Does not fit: \(sizes). \(kept.prefix(1).uppercased())\(kept.dropFirst()) alone take \(persistent): "
         + "use a smaller model or more memory.\n" + growingVerdict(estimate, fit)
     }
   }
