@@ -60,6 +60,9 @@ package struct CalibrationGrid {
     Point(hidden: 384, layers: 1, vocabulary: 2048, sequence: 64, batch: 8, microbatches: 1, steps: 3),
     Point(hidden: 256, layers: 2, vocabulary: 2048, sequence: 32, batch: 4, microbatches: 2, steps: 5),
     Point(hidden: 512, layers: 1, vocabulary: 4096, sequence: 128, batch: 2, microbatches: 1, steps: 3),
+    // Steps of a tenth of a second, so that longer ones are not told from short ones alone.
+    Point(hidden: 320, layers: 3, vocabulary: 3072, sequence: 192, batch: 4, microbatches: 1, steps: 2),
+    Point(hidden: 256, layers: 4, vocabulary: 1536, sequence: 96, batch: 6, microbatches: 1, steps: 3),
   ]
 
   /// Whether the models' heads and sizes divide over a layout's tensor ranks.

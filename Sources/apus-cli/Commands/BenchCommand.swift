@@ -143,6 +143,8 @@ enum BenchCommand {
     static let summary = "Time whole training steps of a preset on made-up tokens."
     static let arguments = ArgumentsSpecification(options: [
       .value("model", "PRESET", .choice(ModelPresets.names), default: "gpt2-124m", help: "The model."),
+      .value("layers", "N", .integer(1...1000), help: "Layers, instead of the preset's."),
+      .value("vocabulary", "N", .integer(2...10_000_000), help: "Tokens, instead of the preset's vocabulary."),
       .value("micro-batch", "N", .integer(1...1_000_000), default: "4", help: "Sequences in a micro-batch."),
       .value(
         "sequence-length", "N", .integer(1...100_000_000), default: "256", help: "Tokens in a sequence."),
@@ -185,6 +187,8 @@ enum BenchCommand {
       guard var model = ModelPresets.named(arguments.required("model")) else { return }
       // A preset that leaves its vocabulary to a tokenizer is timed with the size of the default tokenizer.
       if model.vocabularySize == 0 { model.vocabularySize = 4096 }
+      model.layerCount = arguments.integer("layers") ?? model.layerCount
+      model.vocabularySize = arguments.integer("vocabulary") ?? model.vocabularySize
       let length = arguments.integer("sequence-length") ?? 0
       guard length <= model.maximumSequenceLength else {
         throw UsageError(
