@@ -86,22 +86,26 @@ package struct MachineCalibration {
   }
 
   /// How much longer steps take now than a description says, by the median over some models of the grid: a machine
-  /// that others share does not keep its speed, and under load it falls. Takes about two seconds, of which the first
-  /// only loads the machine; all ranks of `place` call it. Gives 1 where the description lacks a kind of instruction.
+  /// that others share does not keep its speed, and under load it falls. Takes about three seconds, of which the first
+  /// only loads the machine, and the models take turns, so that a short disturbance meets few steps of each; all ranks of `place` call it. Gives 1 where the description lacks a kind of instruction.
   package static func slowness(
     beside sharing: MeasuredProcessor.Sharing, _ subject: CalibrationGrid.Subject, place: RankPlace = .alone()
   ) throws -> Double {
     let trials = try [1, 3, 4, 5, 6].map { try Trial($0, subject, threads: sharing.threads, place) }
-    // As often on all ranks: the first rank's clock says for how long.
-    let load = Stopwatch()
+    let clock = Stopwatch()
     var round = 0
-    repeat {
-      round += 1
-      for trial in trials { _ = try trial.wholeStep(round) }
-    } while try place.world.control.allReduce([load.seconds], .maximum, label: "loading the machine")[0] < 1.2
+    /// Rounds until so much time has passed, as many on all ranks. Gives the seconds of each trial's steps.
+    func steps(until end: Double) throws -> [[Double]] {
+      var seconds: [[Double]] = trials.map { _ in [] }
+      repeat {
+        round += 1
+        for index in trials.indices { seconds[index].append(try trials[index].wholeStep(round)) }
+      } while try place.world.control.allReduce([clock.seconds], .maximum, label: "the machine's speed")[0] < end
+      return seconds
+    }
+    _ = try steps(until: 1)
     var ratios: [Double] = []
-    for trial in trials {
-      let seconds = try (1...7).map { try trial.wholeStep(round + $0) }
+    for (trial, seconds) in zip(trials, try steps(until: 3)) {
       if let foreseen = trial.work(cacheBytes: sharing.cacheBytes).seconds(sharing) {
         ratios.append(seconds.sorted()[seconds.count / 2] / foreseen)
       }
