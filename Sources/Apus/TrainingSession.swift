@@ -46,9 +46,9 @@ public final class TrainingSession {
   /// The memory of a step, known before the first; bytes.
   public struct Plan: Hashable, Sendable {
     public var parameterCount: Int
-    /// Parameters, gradients, optimizer states, inputs and results.
+    /// Parameters, optimizer states, inputs and results, and gradients that are summed over micro-batches.
     public var persistentBytes: Int
-    /// Activations and workspace.
+    /// Activations and workspace, and the parameters' gradients where a step has one micro-batch.
     public var transientBytes: Int
     public var totalBytes: Int { persistentBytes + transientBytes }
     /// Floating-point operations of the matrix products and attention of one step.

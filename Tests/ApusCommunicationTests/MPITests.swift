@@ -35,7 +35,8 @@ struct MPITests {
     try #require(verdicts.count == 1, "\(job.errors)")
     let line = verdicts[0]
     #expect(line.hasPrefix("apus: rank \(victim) failed at step ") || line.contains("before the first step"))
-    #expect(line.contains("all-reduce of gradients (world)") || line.contains("barrier of the step's end"))
+    #expect(
+      line.contains("all-reduce of gradients (world)") || line.contains("barrier of the step's end"), "\(line)")
   }
 
   /// A rank is stopped at a random moment: it is not gone, but gives no sign of life.

@@ -59,6 +59,8 @@ enum Trial {
   /// All-reduces, some in flight while the rank computes, as a training step has them.
   private static func steps(_ world: MPIWorld, throwing: Bool) throws {
     let processes = try world.control.allGather([Int32(getpid())]).map { $0[0] }
+    // From here on the last collective of every rank is one of a step.
+    try world.control.barrier(label: "the step's end")
     if world.rank == 0 { say("processes " + processes.map(String.init).joined(separator: " ")) }
     let count = 1 << 18
     let memory = UnsafeMutablePointer<Float>.allocate(capacity: count)

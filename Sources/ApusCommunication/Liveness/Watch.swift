@@ -136,7 +136,8 @@ final class Watch: @unchecked Sendable {
   /// Where this rank is, which the message says of those that go on.
   private var waiting: String {
     let activity = status.activity
-    return activity.hasLeft ? "rank \(rank) was computing" : "rank \(rank) waits in \(activity.collective)"
+    guard activity.hasLeft else { return "rank \(rank) waits in \(activity.collective)" }
+    return "rank \(rank) was computing" + (activity.collective.isEmpty ? "" : " after \(activity.collective)")
   }
 
   private func report() {
