@@ -112,8 +112,9 @@ extension TrainingSection {
   /// The most micro-batches of a replica in any step.
   package var largestAccumulation: Int {
     let replicas = max(1, globalBatchSize / (microBatchSize * gradientAccumulation))
-    return batchRamp.map { $0.globalBatchSize / (microBatchSize * replicas) }.max()
-      .map { max($0, gradientAccumulation) } ?? gradientAccumulation
+    return batchRamp.reduce(gradientAccumulation) {
+      max($0, $1.globalBatchSize / (microBatchSize * replicas))
+    }
   }
 
   /// Tokens of the first `step` steps on all replicas.

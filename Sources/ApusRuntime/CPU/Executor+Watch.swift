@@ -19,7 +19,8 @@ extension Executor {
   package func run(
     _ kind: Segment.Kind, microbatch: Int, isLast: Bool = true, observe: (Span) -> Void
   ) throws(CommunicationError) {
-    for (index, (kernel, condition)) in kernels(kind).enumerated() where condition.holds(isLast: isLast) {
+    for (index, (kernel, condition)) in kernels(kind, microbatch).enumerated()
+    where condition.holds(isLast: isLast) {
       let start = DispatchTime.now().uptimeNanoseconds
       try kernel(microbatch)
       observe(Span(instruction: index, start: start, end: DispatchTime.now().uptimeNanoseconds))
@@ -47,7 +48,7 @@ extension Executor {
       if status != 0 { throw .watching(reason: String(cString: strerror(status))) }
     }
     // The chunks end within the guard that is mapped behind the plan.
-    let kernels = kernels(kind)
+    let kernels = kernels(kind, microbatch)
     var arrivals = apus_watch_arrivals(threads: Int64(apus_thread_count()), arrived: 0)
     apus_parallel_for(arrivals.threads, apus_watch_join, &arrivals)
     try check(apus_watch_begin(arena.arena.base, min(bytes, plan.totalBytes + Arena.guardByteCount), chunk))

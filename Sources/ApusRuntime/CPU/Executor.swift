@@ -73,8 +73,9 @@ package final class Executor {
   ) throws(CommunicationError) {
     // Kernels hold addresses in the arena and the library's products, which end with the executor.
     defer { withExtendedLifetime(self) {} }
-    require(microbatch == 0 || program.accumulates, "the program has no sums of gradients for micro-batch \(microbatch)")
-    for (kernel, condition) in kernels(kind) where condition.holds(isLast: isLast) { try kernel(microbatch) }
+    for (kernel, condition) in kernels(kind, microbatch) where condition.holds(isLast: isLast) {
+      try kernel(microbatch)
+    }
   }
 
   /// As `run`, adding the seconds of each instruction to `seconds`.
@@ -82,7 +83,8 @@ package final class Executor {
     _ kind: Segment.Kind, microbatch: Int, isLast: Bool = true, addingTo seconds: inout [Double]
   ) throws(CommunicationError) {
     defer { withExtendedLifetime(self) {} }
-    for (index, (kernel, condition)) in kernels(kind).enumerated() where condition.holds(isLast: isLast) {
+    for (index, (kernel, condition)) in kernels(kind, microbatch).enumerated()
+    where condition.holds(isLast: isLast) {
       let start = DispatchTime.now().uptimeNanoseconds
       try kernel(microbatch)
       seconds[index] += Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
@@ -105,7 +107,8 @@ package final class Executor {
     guard let segment = program.segment(kind) else { return }
     let mapped = arena.arena.byteCount + Arena.guardByteCount
     var underWay: [Int: Tensor] = [:]
-    for (index, (kernel, condition)) in kernels(kind).enumerated() where condition.holds(isLast: isLast) {
+    for (index, (kernel, condition)) in kernels(kind, microbatch).enumerated()
+    where condition.holds(isLast: isLast) {
       let before = UnsafeMutableRawPointer.allocate(byteCount: mapped, alignment: 64)
       defer { before.deallocate() }
       before.copyMemory(from: arena.arena.base, byteCount: mapped)
@@ -134,7 +137,11 @@ package final class Executor {
     }
   }
 
-  func kernels(_ kind: Segment.Kind) -> [(kernel: Binder.Kernel, condition: Condition)] {
+  func kernels(
+    _ kind: Segment.Kind, _ microbatch: Int
+  ) -> [(kernel: Binder.Kernel, condition: Condition)] {
+    require(
+      microbatch == 0 || program.accumulates, "no place for sums of gradients over micro-batch \(microbatch)")
     apus_set_thread_count(Int32(threads))
     guard let kernels = segments[kind] else {
       require(false, "the program has no \(kind) segment")
