@@ -166,7 +166,7 @@ extension TrainingSection {
     guard reader.isGood("warmup_steps", "steps", "tokens"), warmupSteps > steps else { return }
     reader.report(
       "warmup_steps", "\(warmupSteps) warm-up steps exceed the \(steps) steps of the training",
-      "use at most \(steps), or remove it for \(Self.defaultWarmup(steps))")
+      "use at most \(steps), or remove it for \(Self.defaultWarmup(steps, beta2: beta2))")
   }
 
   private func checkValidation(_ surroundings: Surroundings, in reader: inout SectionReader) {

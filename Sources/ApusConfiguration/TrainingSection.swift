@@ -100,7 +100,7 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     self.learningRate = learningRate
     self.minimumLearningRate =
       schedule == .constant ? learningRate : minimumLearningRate ?? Self.tenth(of: learningRate)
-    self.warmupSteps = warmupSteps ?? Self.defaultWarmup(steps)
+    self.warmupSteps = warmupSteps ?? Self.defaultWarmup(steps, beta2: beta2)
     self.schedule = schedule
     self.beta1 = beta1
     self.beta2 = beta2
@@ -140,8 +140,12 @@ public struct TrainingSection: Hashable, Sendable, Codable {
     return Double("\(parts[0])e\(exponent - 1)") ?? rate / 10
   }
 
-  /// A twentieth of the steps, at most 2,000.
-  static func defaultWarmup(_ steps: Int) -> Int { min(steps / 20, 2000) }
+  /// A twentieth of the steps, at most 2,000; in short trainings 2 / (1 - beta2) steps, in which AdamW's mean of squares
+  /// settles (Ma and Yarats 2021, "On the adequacy of untuned warmup for adaptive optimization"), at most a fifth.
+  static func defaultWarmup(_ steps: Int, beta2: Double) -> Int {
+    let settling = 2 / max(1 - beta2, 1e-9)
+    return max(min(steps / 20, 2000), min(Int(settling.rounded()), steps / 5))
+  }
 
   var resolved: ResolvedValue {
     var entries = ResolvedEntries()

@@ -1,5 +1,5 @@
 // Matrix products: one oneDNN matmul primitive per product, plain row-major memory, user-managed scratch.
-// The exceptions are `calls_gemm`, below, and products that convert 16-bit operands (converted.c).
+// The exceptions are `calls_gemm`, below, and products that copy their operands first (converted.c).
 #include "apus_matrix.h"
 
 #include <pthread.h>
@@ -138,6 +138,20 @@ static int calls_gemm(const apus_product_shape *shape, const char *implementatio
   return shape->accumulate && !shape->has_bias && strncmp(implementation, "gemm:", 5) == 0;
 }
 
+// Whether crowded operands are copied first. Asked only of oneDNN's AVX2 GEMM: other code packs its operands.
+static int spreads_operands(const apus_product_shape *shape, const char *implementation) {
+#if defined(__x86_64__)
+  const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+  const int is_avx2 = (isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2 &&
+                      (isa & dnnl_cpu_isa_avx512_core) != dnnl_cpu_isa_avx512_core;
+  return is_avx2 && is_float32(shape) && strncmp(implementation, "gemm:", 5) == 0 &&
+         apus_spreading_helps(shape);
+#else
+  (void)shape, (void)implementation;
+  return 0;
+#endif
+}
+
 // Makes the primitive and its memory objects. Returns the first status that is not success.
 static dnnl_status_t build(
     apus_product *product, const apus_product_shape *shape, const apus_layout *a, const apus_layout *b,
@@ -148,6 +162,8 @@ static dnnl_status_t build(
   if (status != dnnl_success) return status;
   status = dnnl_primitive_desc_query(descriptor, dnnl_query_impl_info_str, 0, &product->implementation);
   if (status == dnnl_success && !is_float32(shape) && !multiplies_bfloat16(product->implementation)) {
+    status = dnnl_unimplemented;
+  } else if (status == dnnl_success && spreads_operands(shape, product->implementation)) {
     status = dnnl_unimplemented;
   } else if (status == dnnl_success && is_float32(shape) && calls_gemm(shape, product->implementation)) {
     product->calls_gemm = 1;
@@ -176,7 +192,7 @@ static dnnl_status_t build(
 // Makes a product without a primitive.
 static apus_product *convert(apus_product *product) {
   product->converts = 1;
-  product->implementation = "convert:sgemm";
+  product->implementation = is_float32(&product->shape) ? "spread:sgemm" : "convert:sgemm";
   product->scratch_bytes = apus_converted_scratch_bytes(&product->shape);
   return product;
 }
@@ -211,7 +227,9 @@ apus_product *apus_product_create(const apus_product_shape *shape, char *message
   apus_layout_destroy(&bias);
   if (attributes != NULL) dnnl_primitive_attr_destroy(attributes);
   if (status == dnnl_success) return product;
-  if (status == dnnl_unimplemented && !is_float32(shape)) return convert(product);
+  if (status == dnnl_unimplemented && (!is_float32(shape) || product->implementation != NULL)) {
+    return convert(product);
+  }
   snprintf(message, room, "oneDNN %s: no product of M %lld, N %lld, K %lld (%s)", onednn.version,
       (long long)shape->m, (long long)shape->n, (long long)shape->k, dnnl_status2str(status));
   apus_product_destroy(product);

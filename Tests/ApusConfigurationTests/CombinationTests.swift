@@ -34,7 +34,7 @@ import Testing
     (
       ["training.warmup_steps=101"],
       "training.warmup_steps: 101 warm-up steps exceed the 100 steps of the training; "
-        + "use at most 100, or remove it for 5"
+        + "use at most 100, or remove it for 20"
     ),
     (
       ["training.minimum_learning_rate=1"],

@@ -14,9 +14,20 @@ import Testing
     #expect(c.model.shape == ModelPresets.named("llama-small"))
     #expect(c.data == DataSection(train: [DataSource(path: "a.txt")]))
     #expect(c.training == TrainingSection(steps: 100, sequenceLength: 256))
-    #expect(c.training.warmupSteps == 5 && c.training.minimumLearningRate == 3e-5)
+    #expect(c.training.warmupSteps == 20 && c.training.minimumLearningRate == 3e-5)
     #expect(c.layout == LayoutSection() && c.checkpoint == CheckpointSection())
     #expect(c.output == OutputSection(folder: "runs/job"))
+  }
+
+  /// Where the optimizer's mean of squares settles within a fifth of the steps, a fifth; then the settling time; then a
+  /// twentieth, to 2,000.
+  @Test(arguments: [
+    (20, "0.95", 4), (300, "0.95", 40), (300, "0.9", 20), (300, "0.999", 60), (1_000, "0.95", 50),
+    (100_000, "0.999", 2_000), (100_000, "0.95", 2_000), (4, "0.95", 0),
+  ])
+  func defaultWarmup(steps: Int, beta2: String, expected: Int) throws {
+    let c = try parse("training.steps=\(steps)", "training.beta2=\(beta2)")
+    #expect(c.training.warmupSteps == expected)
   }
 
   @Test func overridesReplaceAndAdd() throws {

@@ -53,6 +53,27 @@ struct MatrixProductTests {
     }
   }
 
+  /// Rows of 512 numbers, which a processor's cache keeps in few of its sets: copied first where AVX2 multiplies.
+  @Test(arguments: [
+    ProductCase(m: 70, n: 512, k: 33), ProductCase(m: 65, n: 1024, k: 1030), ProductCase(m: 64, n: 1536, k: 3),
+    ProductCase(m: 512, n: 67, k: 35, transposeA: true), ProductCase(m: 1536, n: 64, k: 5, transposeA: true),
+    ProductCase(m: 512, n: 512, k: 9, transposeA: true), ProductCase(m: 80, n: 512, k: 512, transposeB: true),
+    ProductCase(m: 63, n: 512, k: 12), ProductCase(m: 512, n: 63, k: 12, transposeA: true),
+  ])
+  func aProductWithCrowdedRows(_ dimensions: ProductCase) throws {
+    for form in 0..<4 {
+      var product = dimensions
+      product.accumulate = form & 1 != 0
+      product.hasBias = form & 2 != 0
+      try product.check()
+      let handle = try product.create()
+      defer { apus_product_destroy(handle) }
+      guard String(cString: apus_matrix_library_isa()) == "avx2" else { continue }
+      let isSpread = String(cString: apus_product_implementation(handle)) == "spread:sgemm"
+      #expect(isSpread == (min(product.m, product.n) >= 64 && !product.transposeB), "\(product)")
+    }
+  }
+
   /// A weight gradient of a large layer: the scratch is three blocks, not copies of the operands.
   @Test func theScratchOfAConvertedProductIsSmall() throws {
     let product = ProductCase(

@@ -43,7 +43,11 @@ package struct CPUCatalogue {
 
   /// Scratch of a product; a product that the library refuses is reported when the program is prepared.
   private func scratch(_ shape: ProductShape) -> Int {
-    (try? products.product(shape)).map { Int(apus_product_scratch_bytes($0)) } ?? 0
+    // The library divides a product among the threads of whoever makes it.
+    let before = apus_thread_count()
+    apus_set_thread_count(Int32(threads))
+    defer { apus_set_thread_count(before) }
+    return (try? products.product(shape)).map { Int(apus_product_scratch_bytes($0)) } ?? 0
   }
 
   private func attentionScratch(_ attention: Attention, _ qkv: Tensor, backward: Bool) -> Int {

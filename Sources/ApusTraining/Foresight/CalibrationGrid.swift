@@ -45,24 +45,24 @@ package struct CalibrationGrid {
     }
   }
 
-  /// A model and its batch, how often it is run, and how many micro-batches a step has.
+  /// A model and its batch, how many micro-batches a step has, and how many steps a pass times.
   package struct Point: Hashable, Sendable {
     package let hidden, layers, vocabulary, sequence, batch, microbatches, steps: Int
   }
 
   /// Sizes vary independently of each other, so that a curve's terms can be told apart.
   package static let points = [
-    Point(hidden: 64, layers: 2, vocabulary: 512, sequence: 64, batch: 2, microbatches: 2, steps: 7),
-    Point(hidden: 128, layers: 2, vocabulary: 1024, sequence: 128, batch: 2, microbatches: 1, steps: 5),
-    Point(hidden: 128, layers: 1, vocabulary: 4096, sequence: 64, batch: 8, microbatches: 2, steps: 3),
-    Point(hidden: 256, layers: 2, vocabulary: 1024, sequence: 128, batch: 4, microbatches: 1, steps: 4),
-    Point(hidden: 192, layers: 3, vocabulary: 2048, sequence: 256, batch: 1, microbatches: 2, steps: 4),
-    Point(hidden: 384, layers: 1, vocabulary: 2048, sequence: 64, batch: 8, microbatches: 1, steps: 3),
-    Point(hidden: 256, layers: 2, vocabulary: 2048, sequence: 32, batch: 4, microbatches: 2, steps: 5),
-    Point(hidden: 512, layers: 1, vocabulary: 4096, sequence: 128, batch: 2, microbatches: 1, steps: 3),
+    Point(hidden: 64, layers: 2, vocabulary: 512, sequence: 64, batch: 2, microbatches: 2, steps: 3),
+    Point(hidden: 128, layers: 2, vocabulary: 1024, sequence: 128, batch: 2, microbatches: 1, steps: 3),
+    Point(hidden: 128, layers: 1, vocabulary: 4096, sequence: 64, batch: 8, microbatches: 2, steps: 1),
+    Point(hidden: 256, layers: 2, vocabulary: 1024, sequence: 128, batch: 4, microbatches: 1, steps: 2),
+    Point(hidden: 192, layers: 3, vocabulary: 2048, sequence: 256, batch: 1, microbatches: 2, steps: 2),
+    Point(hidden: 384, layers: 1, vocabulary: 2048, sequence: 64, batch: 8, microbatches: 1, steps: 1),
+    Point(hidden: 256, layers: 2, vocabulary: 2048, sequence: 32, batch: 4, microbatches: 2, steps: 3),
+    Point(hidden: 512, layers: 1, vocabulary: 4096, sequence: 128, batch: 2, microbatches: 1, steps: 1),
     // Steps of a tenth of a second, so that longer ones are not told from short ones alone.
-    Point(hidden: 320, layers: 3, vocabulary: 3072, sequence: 192, batch: 4, microbatches: 1, steps: 2),
-    Point(hidden: 256, layers: 4, vocabulary: 1536, sequence: 96, batch: 6, microbatches: 1, steps: 3),
+    Point(hidden: 320, layers: 3, vocabulary: 3072, sequence: 192, batch: 4, microbatches: 1, steps: 1),
+    Point(hidden: 256, layers: 4, vocabulary: 1536, sequence: 96, batch: 6, microbatches: 1, steps: 1),
   ]
 
   /// Whether the models' heads and sizes divide over a layout's tensor ranks.

@@ -11,6 +11,9 @@ package struct StepForesight: Codable, Hashable, Sendable {
   /// Nil where nothing says how fast the machine is; `reason` then says why.
   package var stepSeconds: Double?
   package var reason: String?
+  /// How much longer steps took just before the run than the machine's description says; `stepSeconds` has it in it.
+  /// Nil where the machine was not described beforehand.
+  package var slowness: Double?
   /// The plan of one rank.
   package var arenaBytes: Int
   /// Bytes that a rank sends in a step, by axis: counted from the program.
@@ -90,7 +93,7 @@ package struct StepForesight: Codable, Hashable, Sendable {
       if CalibrationGrid.canDivide(over: program.mesh.layout) {
         let subject = CalibrationGrid.Subject(like: setup.model, setup.settings)
         processor = MeasuredProcessor([
-          try MachineCalibration.measure([subject], threads: setup.threads, place: place)
+          try MachineCalibration.measure([subject], threads: setup.threads, place: place, passes: 2)
         ])
       } else {
         reason = "the models for measuring can be divided over 2, 4, 8 or 16 tensor ranks only"
@@ -108,8 +111,9 @@ package struct StepForesight: Codable, Hashable, Sendable {
       let sharing = processor?.sharing(ranks: program.mesh.layout.worldSize, threads: setup.threads)
     {
       let subject = CalibrationGrid.Subject(like: setup.model, setup.settings)
-      foresight.stepSeconds =
-        try seconds * MachineCalibration.slowness(beside: sharing, subject, place: place)
+      let slowness = try MachineCalibration.slowness(beside: sharing, subject, place: place)
+      foresight.slowness = slowness
+      foresight.stepSeconds = seconds * slowness
     }
     return foresight
   }

@@ -43,7 +43,8 @@ int apus_product_run(
 void apus_product_fault(const apus_product *product, int status, char *message, int64_t capacity);
 void apus_product_destroy(apus_product *product);
 // What runs: oneDNN's own name for the primitive's code, e.g. "gemm:jit" or "brg:avx512_core", or "sgemm"
-// where its GEMM is called directly, or "convert:sgemm" where 16-bit blocks are converted first. "ref:any" is
+// where its GEMM is called directly, "convert:sgemm" where 16-bit blocks are converted first, or "spread:sgemm"
+// where float32 blocks are spread over the cache's sets first. "ref:any" is
 // oneDNN's slow fallback and must not happen.
 const char *apus_product_implementation(const apus_product *product);
 // "2.6.3" and the instruction set that oneDNN picked, e.g. "avx2".

@@ -59,8 +59,10 @@ struct RealRun {
 
   /// Trains in a child process and reads what it measured.
   ///
-  /// - Parameter folder: for the run's files; what it holds is deleted.
-  func run(_ surroundings: Surroundings, folder: URL) throws -> SweepRecord {
+  /// - Parameters:
+  ///   - folder: for the run's files; what it holds is deleted.
+  ///   - speed: of the machine before this run and the ones before it.
+  func run(_ surroundings: Surroundings, folder: URL, _ speed: inout RecentSpeed) throws -> SweepRecord {
     var record = record
     let log = folder.appendingPathExtension("log").path
     let words =
@@ -74,7 +76,10 @@ struct RealRun {
     (record.status, record.reason) = Self.verdict(
       ending, said: said, timeoutSeconds: surroundings.timeoutSeconds)
     let step = RunFolder(folder).recordedFacts?.step
-    if let foreseen = step?.foreseen, let seconds = foreseen.stepSeconds {
+    if let foreseen = step?.foreseen, var seconds = foreseen.stepSeconds {
+      if let slowness = foreseen.slowness {
+        seconds *= speed.add(slowness, sharing: "\(job.ranks)x\(job.threads)") / slowness
+      }
       record.predicted = job.result(
         seconds: seconds, arenaBytes: foreseen.arenaBytes, sentBytes: foreseen.sentBytes,
         peak: surroundings.peak)

@@ -95,12 +95,13 @@ struct Sweep {
       peak: try MachineMeasurement.measure(
         threads: ArithmeticLibrary.defaultThreads, sizes: [1024, 2048], repeats: 3, measuresMemory: false
       ).peakFLOPsPerSecond, stop: { notice.isAsked })
+    var speed = RecentSpeed()
     for run in missing {
       // Before the run: nothing of it can be in what is foreseen.
       let foreseen = hardware.measured.map { run.job.foresee($0, peak: surroundings.peak) }
       if notice.isAsked { break }
       var record = try run.run(
-        surroundings, folder: URL(fileURLWithPath: "\(folder)/run-\(run.record.hash)"))
+        surroundings, folder: URL(fileURLWithPath: "\(folder)/run-\(run.record.hash)"), &speed)
       // What was cut short is no result: the sweep runs it again when it goes on.
       if notice.isAsked, record.status == .timedOut { break }
       // The run has foreseen itself at its own start; where it did not come so far, the description alone has.
