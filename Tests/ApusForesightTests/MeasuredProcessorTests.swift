@@ -33,6 +33,19 @@ import Testing
     #expect(abs(one.seconds([1, 5, 5]) - 1e-4) < 1e-9)
   }
 
+  /// Times that scatter are met in their mean: every second sample takes three times as long as the others.
+  @Test func theMeanOfWhatScatters() {
+    var index = 0
+    let fitted = MeasuredCurve(
+      fitting: samples { values in
+        index += 1
+        return (1e-6 + values[1] / 50e9) * (index.isMultiple(of: 2) ? 3 : 1)
+      })
+    let ratios = samples { 1e-6 + $0[1] / 50e9 }.map { fitted.seconds($0.values) / $0.seconds }
+    let mean = ratios.reduce(0, +) / Double(ratios.count)
+    #expect(abs(mean - 2) < 0.05, "\(mean)")
+  }
+
   /// Least recently used goes first; what is used again stays.
   @Test func cache() {
     let block = 8 << 10

@@ -12,8 +12,8 @@ package struct MeasuredCurve: Hashable, Sendable {
 
   /// An instruction that was timed.
   package struct Sample: Hashable, Sendable {
-    let values: [Double]
-    let seconds: Double
+    package let values: [Double]
+    package let seconds: Double
 
     /// - Parameter values: of the terms.
     package init(_ values: [Double], seconds: Double) {

@@ -45,6 +45,8 @@ package struct SweepRecord: Codable, Hashable, Sendable {
   package var predicted: Result?
   package var status: Status?
   package var measured: Result?
+  /// Step time that the description gives at the speed that the machine had between the steps of a real run, seconds.
+  package var foreseenAtSpeed: Double?
   /// Why it failed, one line.
   package var reason: String
   /// Memory of a real run's whole process at its peak, bytes.

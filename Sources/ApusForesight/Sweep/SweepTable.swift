@@ -20,6 +20,7 @@ package enum SweepTable {
       "predicted_tokens_per_s_per_gpu", "predicted_mfu_percent", "predicted_memory_gib", "reason",
       "wall_seconds", "stack", "settings", "planned_bytes", "touched_bytes", "resident_bytes",
       "predicted_sent_bytes", "sent_bytes",
+      "predicted_step_time_at_speed_s",
     ]
 
   /// - Parameter name: the sweep's, which becomes the rows' set.
@@ -55,6 +56,7 @@ package enum SweepTable {
         values["predicted_sent_bytes"] = sent(predicted)
       }
     }
+    values["predicted_step_time_at_speed_s"] = record.foreseenAtSpeed.map(text) ?? ""
     values["predicted_status"] = record.predictedStatus?.rawValue ?? ""
     values["reason"] = record.reason
     values["resident_bytes"] = record.residentBytes.map(String.init) ?? ""

@@ -47,82 +47,11 @@ package struct MachineCalibration {
     works = subjects.map { _ in CalibrationGrid.points.map { _ in [] } }
   }
 
-  /// A model of the grid ready to run.
-  private struct Trial {
-    let point: CalibrationGrid.Point
-    let executor: Executor
-    let loop: StepLoop
-    let source: MadeUpTokens
-    let scale: LossScale?
-
-    init(_ index: Int, _ subject: CalibrationGrid.Subject, threads: Int, _ place: RankPlace) throws {
-      let (point, model, settings) = CalibrationGrid.program(index, subject)
-      let program = StepProgram.training(model, settings)
-      executor = try Executor(program, threads: threads, ranks: place.groups(program.mesh))
-      executor.initializeParameters(seed: 1)
-      try executor.gatherWeights()
-      loop = StepLoop(
-        executor, microbatches: point.microbatches, samplesPerMicrobatch: point.batch,
-        optimizer: settings.optimizer, world: place.world)
-      source = MadeUpTokens(vocabularySize: model.vocabularySize, sequenceLength: point.sequence)
-      scale = LossScale.withoutSkips(settings.precision)
-      self.point = point
-    }
-
-    /// Seconds of a whole step.
-    func wholeStep(_ step: Int) throws -> Double {
-      try loop.run(step: step, learningRate: 1e-4, scale: scale, source).seconds
-    }
-
-    /// Seconds of each instruction of a step.
-    func instructions(_ step: Int) throws -> [Double] {
-      var seconds: [Double] = []
-      _ = try loop.run(step: step, learningRate: 1e-4, scale: scale, source) { kind, microbatch, isLast in
-        try executor.run(kind, microbatch: microbatch, isLast: isLast) { seconds.append($0.seconds) }
-      }
-      return seconds
-    }
-
-    func work(cacheBytes: Int) -> StepWork {
-      StepWork(
-        executor.program, executor.plan, microbatches: point.microbatches, at: executor.position,
-        cacheBytes: cacheBytes)
-    }
-  }
-
-  /// How much longer steps take now than a description says, by the median over some models of the grid: a machine
-  /// that others share does not keep its speed, and under load it falls. Takes about three seconds, of which the first
-  /// only loads the machine, and the models take turns, so that a short disturbance meets few steps of each; all ranks of `place` call it. Gives 1 where the description lacks a kind of instruction.
-  package static func slowness(
-    beside sharing: MeasuredProcessor.Sharing, _ subject: CalibrationGrid.Subject, place: RankPlace = .alone()
-  ) throws -> Double {
-    let trials = try [1, 3, 4, 5, 6].map { try Trial($0, subject, threads: sharing.threads, place) }
-    let clock = Stopwatch()
-    var round = 0
-    /// Rounds until so much time has passed, as many on all ranks. Gives the seconds of each trial's steps.
-    func steps(until end: Double) throws -> [[Double]] {
-      var seconds: [[Double]] = trials.map { _ in [] }
-      repeat {
-        round += 1
-        for index in trials.indices { seconds[index].append(try trials[index].wholeStep(round)) }
-      } while try place.world.control.allReduce([clock.seconds], .maximum, label: "the machine's speed")[0] < end
-      return seconds
-    }
-    _ = try steps(until: 1)
-    var ratios: [Double] = []
-    for (trial, seconds) in zip(trials, try steps(until: 3)) {
-      if let foreseen = trial.work(cacheBytes: sharing.cacheBytes).seconds(sharing) {
-        ratios.append(seconds.sorted()[seconds.count / 2] / foreseen)
-      }
-    }
-    return ratios.isEmpty ? 1 : ratios.sorted()[ratios.count / 2]
-  }
-
   /// Runs every point of every subject: steps that are timed instruction by instruction and steps that are timed whole,
   /// in turn, after one of each to warm up. The points of a subject take turns.
   private mutating func pass() throws {
     for (number, subject) in subjects.enumerated() {
-      let trials = try CalibrationGrid.points.indices.map { try Trial($0, subject, threads: threads, place) }
+      let trials = try CalibrationGrid.points.indices.map { try CalibrationTrial($0, subject, threads: threads, place) }
       let rounds = CalibrationGrid.points.map(\.steps).max() ?? 0
       for round in 0...rounds {
         for (index, trial) in trials.enumerated() where round <= trial.point.steps {

@@ -25,8 +25,8 @@ package struct StepForesight: Codable, Hashable, Sendable {
     case nothing
     /// It is measured before the run, which takes some seconds.
     case measurement
-    /// A description holds it.
-    case description(MeasuredProcessor)
+    /// A description holds it. With `probes` its speed is measured between the run's steps too.
+    case description(MeasuredProcessor, probes: Bool)
   }
 
   /// What fixes a rank's step of training beside its program.
@@ -76,14 +76,21 @@ package struct StepForesight: Codable, Hashable, Sendable {
     }
   }
 
+  /// Seconds in which a machine under load finds its speed, and those that its speed is then measured.
+  private static let (warmUp, probing) = (1.0, 2.0)
+
   /// Before a run's first step, on all of its ranks.
-  static func make(_ source: Source, _ setup: TrainingSetup) throws -> StepForesight {
+  ///
+  /// - Returns: what is foreseen, and what measures the machine's speed during the run where that is wanted.
+  static func make(
+    _ source: Source, _ setup: TrainingSetup
+  ) throws -> (foresight: StepForesight, probe: RunProbe?) {
     let (program, place) = (setup.executor.program, setup.place)
     var processor: MeasuredProcessor?
     var reason: String?
     switch source {
     case .nothing: break
-    case .description(let known):
+    case .description(let known, _):
       if place.isAlone || place.world.isOneProcess {
         processor = known
       } else {
@@ -106,16 +113,22 @@ package struct StepForesight: Codable, Hashable, Sendable {
       at: setup.executor.position, processor)
     foresight.reason = foresight.reason ?? reason
     // A description is older than the run: what the machine gives at this moment is measured beside it.
-    if case .description = source, let seconds = foresight.stepSeconds,
+    guard case .description(_, let probes) = source, let seconds = foresight.stepSeconds,
       CalibrationGrid.canDivide(over: program.mesh.layout),
-      let sharing = processor?.sharing(ranks: program.mesh.layout.worldSize, threads: setup.threads)
-    {
-      let subject = CalibrationGrid.Subject(like: setup.model, setup.settings)
-      let slowness = try MachineCalibration.slowness(beside: sharing, subject, place: place)
+      let sharing = processor?.sharing(ranks: program.mesh.layout.worldSize, threads: setup.threads),
+      var probe = try SpeedProbe(
+        beside: sharing, CalibrationGrid.Subject(like: setup.model, setup.settings), place: place)
+    else { return (foresight, nil) }
+    try probe.run(seconds: Self.warmUp)
+    probe.clear()
+    try probe.run(seconds: Self.probing)
+    if let slowness = probe.slowness {
       foresight.slowness = slowness
       foresight.stepSeconds = seconds * slowness
     }
-    return foresight
+    guard probes else { return (foresight, nil) }
+    probe.clear()
+    return (foresight, RunProbe(probe, every: max(1, Int((1 / seconds).rounded(.up)))))
   }
 }
 
@@ -129,6 +142,28 @@ package struct StepMeasurement: Codable, Hashable, Sendable {
   package var residentBytes: Int
   /// Bytes that this rank's communicators sent in the last step, by axis.
   package var sentBytes: [String: Double]
+  /// How much longer steps of other models took between the run's own than the machine's description says; nil where
+  /// that was not measured.
+  package var slowness: Double?
+}
+
+/// The machine's speed between the steps of a run.
+struct RunProbe {
+  private var probe: SpeedProbe
+  /// Steps from one look to the next, the same on all ranks: about a second.
+  private let interval: Int
+
+  init(_ probe: SpeedProbe, every interval: Int) {
+    self.probe = probe
+    self.interval = interval
+  }
+
+  /// Behind each step, on all ranks.
+  mutating func follow(step: Int) throws {
+    if step.isMultiple(of: interval) { try probe.run() }
+  }
+
+  var slowness: Double? { probe.slowness }
 }
 
 /// A step foreseen and measured.
@@ -141,6 +176,14 @@ package struct StepComparison: Codable, Hashable, Sendable {
   package var error: Double? {
     guard let seconds = foreseen.stepSeconds, let measured else { return nil }
     return seconds / measured.stepSeconds - 1
+  }
+
+  /// What was foreseen, at the speed that the machine had between the run's steps instead of the one before them,
+  /// seconds; nil where that was not measured.
+  package var foreseenAtSpeed: Double? {
+    guard let seconds = foreseen.stepSeconds, let before = foreseen.slowness, let during = measured?.slowness
+    else { return nil }
+    return seconds / before * during
   }
 }
 

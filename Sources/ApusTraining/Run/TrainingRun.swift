@@ -40,6 +40,7 @@ package struct TrainingRun: ~Copyable {
   private var lossScale: LossScale?
   private let foreseen: StepForesight
   private var stepTimes = StepTimes()
+  private var probe: RunProbe?
   private var communication: [StepRecord.AxisCommunication] = []
 
   private var configuration: Configuration { setup.configuration }
@@ -68,7 +69,8 @@ package struct TrainingRun: ~Copyable {
         "machine: \(setup.threads * place.world.size) threads, \((peak / 1e9).formatted(decimals: 0)) GFLOP/s "
           + "measured on \(own.peakText), \(ArithmeticLibrary.description)")
     }
-    let foreseen = try StepForesight.make(foresight, setup)
+    let (foreseen, probe) = try StepForesight.make(foresight, setup)
+    self.probe = probe
     if place.isFirst, let seconds = foreseen.stepSeconds {
       progress.note("foresight: a step of \(DurationWords.text(seconds))")
     }
@@ -158,6 +160,7 @@ package struct TrainingRun: ~Copyable {
         if setup.place.isAlone { try? save(step) }
         throw error
       }
+      try probe?.follow(step: step)
       if configuration.checkpoint.every > 0, step.isMultiple(of: configuration.checkpoint.every), !isLast {
         try save(step)
       }
@@ -183,7 +186,8 @@ package struct TrainingRun: ~Copyable {
       StepMeasurement(
         stepSeconds: $0, arenaBytes: setup.executor.arenaHighWater,
         residentBytes: ProcessMemory.peakResidentBytes,
-        sentBytes: Dictionary(uniqueKeysWithValues: communication.map { ($0.axis, $0.bytes) }))
+        sentBytes: Dictionary(uniqueKeysWithValues: communication.map { ($0.axis, $0.bytes) }),
+        slowness: probe?.slowness)
     }
   }
 

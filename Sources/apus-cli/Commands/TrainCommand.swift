@@ -22,6 +22,10 @@ enum TrainCommand: Command {
         "hardware", "FILE", default: ThisMachine.name,
         help: "What foresees the step: a description by apus bench machine, this-machine, which is measured "
           + "before the run, or none."),
+      .flag(
+        "probe-speed",
+        help: "About every second, run a few steps of small models between those of the run, to tell a change of "
+          + "the machine's speed from an error of foresight; with a description by --hardware."),
       .flag("json", help: "Print a summary as one JSON object at the end."),
     ])
 
@@ -45,7 +49,7 @@ enum TrainCommand: Command {
       if status != 0 { throw ExitStatus(code: status) }
       return
     }
-    let foresight = try foresight(arguments.required("hardware"))
+    let foresight = try foresight(arguments.required("hardware"), probes: arguments.flag("probe-speed"))
     // With --json standard output is for the summary alone.
     let descriptor: Int32 = arguments.flag("json") ? 2 : 1
     let summary: TrainingRun.Summary?
@@ -64,7 +68,10 @@ enum TrainCommand: Command {
     if summary.wasStopped, StopRequest.exitStatus != 0 { throw ExitStatus(code: StopRequest.exitStatus) }
   }
 
-  private static func foresight(_ name: String) throws -> StepForesight.Source {
+  private static func foresight(_ name: String, probes: Bool) throws -> StepForesight.Source {
+    if probes, ["none", ThisMachine.name].contains(name) {
+      throw UsageError("--probe-speed needs --hardware FILE, a description by apus bench machine --hardware FILE")
+    }
     if name == "none" { return .nothing }
     if name == ThisMachine.name { return .measurement }
     guard let processor = try NamedHardware.read(name).measured else {
@@ -72,7 +79,7 @@ enum TrainCommand: Command {
         "--hardware \(name) describes a machine that was not measured; write one with apus bench machine "
           + "--hardware FILE")
     }
-    return .description(processor)
+    return .description(processor, probes: probes)
   }
 
   /// Whether `mpirun` is to be started; inside a job it has been.

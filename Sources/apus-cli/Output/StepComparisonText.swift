@@ -16,7 +16,12 @@ struct StepComparisonText {
   private func time(_ measured: StepMeasurement) -> String {
     let real = DurationWords.text(measured.stepSeconds)
     if let seconds = step.foreseen.stepSeconds, let error = step.error {
-      return "step: \(DurationWords.text(seconds)) foreseen, \(real) measured (\(Self.signed(error)))"
+      var text = "step: \(DurationWords.text(seconds)) foreseen, \(real) measured (\(Self.signed(error)))"
+      if let atSpeed = step.foreseenAtSpeed {
+        let error = Self.signed(atSpeed / measured.stepSeconds - 1)
+        text += "; at the speed that the machine had meanwhile \(DurationWords.text(atSpeed)) (\(error))"
+      }
+      return text
     }
     return "step: \(real) measured, not foreseen" + (step.foreseen.reason.map { ": \($0)" } ?? "")
   }

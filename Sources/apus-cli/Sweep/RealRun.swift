@@ -67,7 +67,10 @@ struct RealRun {
     let log = folder.appendingPathExtension("log").path
     let words =
       ["train", file.path] + overrides.flatMap { ["--set", $0] }
-      + ["--set", "output.folder=\(folder.path)", "--overwrite", "--hardware", surroundings.hardware]
+      + [
+        "--set", "output.folder=\(folder.path)", "--overwrite", "--hardware", surroundings.hardware,
+        "--probe-speed",
+      ]
     let watch = Stopwatch()
     let child = try ChildProcess(surroundings.program, words, output: log)
     let ending = child.wait(timeout: surroundings.timeoutSeconds, stop: surroundings.stop)
@@ -75,8 +78,8 @@ struct RealRun {
     let said = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
     (record.status, record.reason) = Self.verdict(
       ending, said: said, timeoutSeconds: surroundings.timeoutSeconds)
-    let step = RunFolder(folder).recordedFacts?.step
-    if let foreseen = step?.foreseen, var seconds = foreseen.stepSeconds {
+    let comparison = RunFolder(folder).recordedFacts?.step
+    if let foreseen = comparison?.foreseen, var seconds = foreseen.stepSeconds {
       if let slowness = foreseen.slowness {
         seconds *= speed.add(slowness, sharing: "\(job.ranks)x\(job.threads)") / slowness
       }
@@ -85,11 +88,12 @@ struct RealRun {
         peak: surroundings.peak)
     }
     if record.status == .ok {
-      if let step = step?.measured {
+      if let step = comparison?.measured {
         record.measured = job.result(
           seconds: step.stepSeconds, arenaBytes: step.arenaBytes, sentBytes: step.sentBytes,
           peak: surroundings.peak)
         record.residentBytes = step.residentBytes
+        record.foreseenAtSpeed = comparison?.foreseenAtSpeed
       } else {
         (record.status, record.reason) = (.crashed, "it left no measured step in run.json")
       }

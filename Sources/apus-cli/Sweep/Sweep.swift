@@ -33,6 +33,8 @@ struct Sweep {
     let table: String
     /// Of real runs that were foreseen.
     let foreseen: ForeseenAccuracy?
+    /// The same at the speed that the machine had between the runs' steps.
+    let foreseenAtSpeed: ForeseenAccuracy?
     /// Runs whose memory and whose sent bytes were exactly as foreseen.
     let exactMemory, exactSentBytes: Int
 
@@ -51,6 +53,7 @@ struct Sweep {
       guard let foreseen else { return "" }
       return """
         \(foreseen.text)
+        \(foreseenAtSpeed.map { "at the speed that the machine had during each run: \($0.text)\n" } ?? "")\
         memory exactly as planned in \(exactMemory) of \(foreseen.runs) runs, bytes sent as counted in \(exactSentBytes)
 
         """
@@ -144,6 +147,10 @@ struct Sweep {
       if let predicted = record.predicted {
         let error = StepComparisonText.signed(predicted.stepSeconds / measured.stepSeconds - 1)
         line += ", foreseen \(DurationWords.text(predicted.stepSeconds)) (\(error))"
+        if let atSpeed = record.foreseenAtSpeed {
+          let error = StepComparisonText.signed(atSpeed / measured.stepSeconds - 1)
+          line += ", at its speed \(DurationWords.text(atSpeed)) (\(error))"
+        }
       }
     } else {
       line += ", \(record.reason)"
@@ -174,6 +181,10 @@ struct Sweep {
       runs: records.count, new: isNew, known: records.count - isNew,
       combinationsThatDoNotDivide: impossible, status: status, seconds: seconds, table: table,
       foreseen: ForeseenAccuracy(pairs.map { ($0.foreseen.stepSeconds, $0.measured.stepSeconds) }),
+      foreseenAtSpeed: ForeseenAccuracy(
+        records.compactMap { record in
+          record.measured.flatMap { real in record.foreseenAtSpeed.map { ($0, real.stepSeconds) } }
+        }),
       exactMemory: exactMemory.count,
       exactSentBytes: pairs.filter { $0.foreseen.sentBytes == $0.measured.sentBytes }.count)
   }
