@@ -51,7 +51,9 @@ package struct MachineCalibration {
   /// in turn, after one of each to warm up. The points of a subject take turns.
   private mutating func pass() throws {
     for (number, subject) in subjects.enumerated() {
-      let trials = try CalibrationGrid.points.indices.map { try CalibrationTrial($0, subject, threads: threads, place) }
+      let trials = try CalibrationGrid.points.indices.map {
+        try CalibrationTrial($0, subject, threads: threads, place)
+      }
       let rounds = CalibrationGrid.points.map(\.steps).max() ?? 0
       for round in 0...rounds {
         for (index, trial) in trials.enumerated() where round <= trial.point.steps {

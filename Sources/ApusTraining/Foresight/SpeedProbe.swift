@@ -36,7 +36,9 @@ struct SpeedProbe {
   /// As many steps on all ranks as take so long.
   mutating func run(seconds end: Double) throws {
     let clock = Stopwatch()
-    repeat { try run() } while try place.world.control.allReduce(
+    repeat {
+      try run()
+    } while try place.world.control.allReduce(
       [clock.seconds], .maximum, label: "the machine's speed")[0] < end
   }
 

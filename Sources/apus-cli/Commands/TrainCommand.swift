@@ -24,7 +24,8 @@ enum TrainCommand: Command {
           + "before the run, or none."),
       .flag(
         "probe-speed",
-        help: "About every second, run a few steps of small models between those of the run, to tell a change of "
+        help:
+          "About every second, run a few steps of small models between those of the run, to tell a change of "
           + "the machine's speed from an error of foresight; with a description by --hardware."),
       .flag("json", help: "Print a summary as one JSON object at the end."),
     ])
@@ -70,7 +71,8 @@ enum TrainCommand: Command {
 
   private static func foresight(_ name: String, probes: Bool) throws -> StepForesight.Source {
     if probes, ["none", ThisMachine.name].contains(name) {
-      throw UsageError("--probe-speed needs --hardware FILE, a description by apus bench machine --hardware FILE")
+      throw UsageError(
+        "--probe-speed needs --hardware FILE, a description by apus bench machine --hardware FILE")
     }
     if name == "none" { return .nothing }
     if name == ThisMachine.name { return .measurement }
