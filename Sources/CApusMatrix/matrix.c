@@ -152,7 +152,14 @@ static int spreads_operands(const apus_product_shape *shape, const char *impleme
 #endif
 }
 
-// Makes the primitive and its memory objects. Returns the first status that is not success.
+// Makes a product that copies its operands first, without a primitive.
+static void convert(apus_product *product) {
+  product->converts = 1;
+  product->implementation = is_float32(&product->shape) ? "spread:sgemm" : "convert:sgemm";
+  product->scratch_bytes = apus_converted_scratch_bytes(&product->shape);
+}
+
+// Makes the primitive and its memory objects, or what replaces it. Returns the first status that is not success.
 static dnnl_status_t build(
     apus_product *product, const apus_product_shape *shape, const apus_layout *a, const apus_layout *b,
     const apus_layout *c, const apus_layout *bias, const_dnnl_primitive_attr_t attributes) {
@@ -161,10 +168,11 @@ static dnnl_status_t build(
       &descriptor, shared_onednn()->engine, a, b, shape->has_bias ? bias : NULL, c, attributes);
   if (status != dnnl_success) return status;
   status = dnnl_primitive_desc_query(descriptor, dnnl_query_impl_info_str, 0, &product->implementation);
-  if (status == dnnl_success && !is_float32(shape) && !multiplies_bfloat16(product->implementation)) {
-    status = dnnl_unimplemented;
-  } else if (status == dnnl_success && spreads_operands(shape, product->implementation)) {
-    status = dnnl_unimplemented;
+  const int is_slow = status == dnnl_success &&
+                      (is_float32(shape) ? spreads_operands(shape, product->implementation)
+                                         : !multiplies_bfloat16(product->implementation));
+  if (is_slow) {
+    convert(product);
   } else if (status == dnnl_success && is_float32(shape) && calls_gemm(shape, product->implementation)) {
     product->calls_gemm = 1;
     product->implementation = "sgemm";
@@ -189,14 +197,6 @@ static dnnl_status_t build(
   return status;
 }
 
-// Makes a product without a primitive.
-static apus_product *convert(apus_product *product) {
-  product->converts = 1;
-  product->implementation = is_float32(&product->shape) ? "spread:sgemm" : "convert:sgemm";
-  product->scratch_bytes = apus_converted_scratch_bytes(&product->shape);
-  return product;
-}
-
 apus_product *apus_product_create(const apus_product_shape *shape, char *message, int64_t capacity) {
   const size_t room = message == NULL || capacity < 0 ? 0 : (size_t)capacity;
   if (!shape_is_valid(shape, message, room)) return NULL;
@@ -211,7 +211,10 @@ apus_product *apus_product_create(const apus_product_shape *shape, char *message
     return NULL;
   }
   product->shape = *shape;
-  if (!is_float32(shape) && !is_bfloat16(shape)) return convert(product);
+  if (!is_float32(shape) && !is_bfloat16(shape)) {
+    convert(product);
+    return product;
+  }
   apus_layout a = {0}, b = {0}, c = {0}, bias = {0};
   dnnl_primitive_attr_t attributes = NULL;
   const apus_product_shape *s = shape;
@@ -227,8 +230,10 @@ apus_product *apus_product_create(const apus_product_shape *shape, char *message
   apus_layout_destroy(&bias);
   if (attributes != NULL) dnnl_primitive_attr_destroy(attributes);
   if (status == dnnl_success) return product;
-  if (status == dnnl_unimplemented && (!is_float32(shape) || product->implementation != NULL)) {
-    return convert(product);
+  // The library has no code for bf16 on this processor.
+  if (status == dnnl_unimplemented && !is_float32(shape)) {
+    convert(product);
+    return product;
   }
   snprintf(message, room, "oneDNN %s: no product of M %lld, N %lld, K %lld (%s)", onednn.version,
       (long long)shape->m, (long long)shape->n, (long long)shape->k, dnnl_status2str(status));

@@ -147,25 +147,6 @@ package struct StepMeasurement: Codable, Hashable, Sendable {
   package var slowness: Double?
 }
 
-/// The machine's speed between the steps of a run.
-struct RunProbe {
-  private var probe: SpeedProbe
-  /// Steps from one look to the next, the same on all ranks: about a second.
-  private let interval: Int
-
-  init(_ probe: SpeedProbe, every interval: Int) {
-    self.probe = probe
-    self.interval = interval
-  }
-
-  /// Behind each step, on all ranks.
-  mutating func follow(step: Int) throws {
-    if step.isMultiple(of: interval) { try probe.run() }
-  }
-
-  var slowness: Double? { probe.slowness }
-}
-
 /// A step foreseen and measured.
 package struct StepComparison: Codable, Hashable, Sendable {
   package var foreseen: StepForesight

@@ -44,8 +44,8 @@ void apus_product_fault(const apus_product *product, int status, char *message, 
 void apus_product_destroy(apus_product *product);
 // What runs: oneDNN's own name for the primitive's code, e.g. "gemm:jit" or "brg:avx512_core", or "sgemm"
 // where its GEMM is called directly, "convert:sgemm" where 16-bit blocks are converted first, or "spread:sgemm"
-// where float32 blocks are spread over the cache's sets first. "ref:any" is
-// oneDNN's slow fallback and must not happen.
+// where float32 blocks are spread over the cache's sets first. "ref:any" is oneDNN's slow fallback and must not
+// happen.
 const char *apus_product_implementation(const apus_product *product);
 // "2.6.3" and the instruction set that oneDNN picked, e.g. "avx2".
 const char *apus_matrix_library_version(void);
